@@ -1,0 +1,316 @@
+"""BiSeNetV2 (arXiv 2004.02147): two branches, guided aggregation, boosters while training.
+
+Shapes in comments are (channels, height, width) of one image of (3, H, W) at width 1. Modules
+carry the names of the most widely published checkpoints, so those load without a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.layers import ConvBNReLU, conv, conv_bn, initialise, upsample
+
+AGGREGATIONS = ("nearest", "bilinear", "bilinear_aligned")
+STRIDE = 8  # input pixels for one logit
+MULTIPLE = 32  # the deepest stage is at 1/32, so sides must be multiples of it
+
+
+@dataclass(frozen=True)
+class BiSeNetV2Options:
+    """What shapes a BiSeNetV2.
+
+    Attributes:
+        num_classes: channels of the logits.
+        width: the paper's α, a factor on every channel count.
+        depth: the paper's d, a factor on the number of gather-and-expansion layers a stage.
+        head_width: channels inside the segmentation head.
+        booster_width: channels inside the booster heads.
+        aggregation: upsampling inside the guided aggregation layer: ``nearest``, ``bilinear``
+            (align_corners=False) or ``bilinear_aligned`` (align_corners=True).
+        boosters: build the four booster heads; they run in training mode only.
+    """
+
+    num_classes: int
+    width: int = 1
+    depth: int = 1
+    head_width: int = 1024
+    booster_width: int = 128
+    aggregation: str = "nearest"
+    boosters: bool = True
+
+    def __post_init__(self) -> None:
+        if self.aggregation not in AGGREGATIONS:
+            raise ValueError(
+                f"aggregation is {self.aggregation!r}; expected one of {', '.join(AGGREGATIONS)}"
+            )
+        for name in ("num_classes", "width", "depth", "head_width", "booster_width"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
+
+
+def large(num_classes: int, **changes: object) -> BiSeNetV2Options:
+    """Options of BiSeNetV2-Large (section 4.4): α = 2, d = 3, head 2048.
+
+    The paper leaves open how d acts; here it multiplies the layers of each stage of the semantic
+    branch, which gives 22.6 M parameters and 105.7 G multiply-adds at 512×1024 (118.5 published).
+    """
+    chosen: dict = {"width": 2, "depth": 3, "head_width": 2048, **changes}
+    return BiSeNetV2Options(num_classes, **chosen)
+
+
+class TrainingOutput(NamedTuple):
+    """What training mode returns: logits at 1/8 and the boosters' at 1/2, 1/4, 1/8, 1/16."""
+
+    logits: Tensor
+    boosters: tuple[Tensor, ...]
+
+
+class BiSeNetV2(SegmentationNetwork):
+    """The whole network.
+
+    ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 32. In eval mode
+    it returns logits (N, n, H/8, W/8), in training mode a :class:`TrainingOutput`. Bring logits
+    to image size with :func:`bisenet_ros.networks.upsample`.
+
+    Raises:
+        ValueError: if H or W is no multiple of 32; padding is the caller's work.
+    """
+
+    stride = STRIDE
+    multiple = MULTIPLE
+
+    options: BiSeNetV2Options
+
+    def __init__(self, options: BiSeNetV2Options) -> None:
+        super().__init__()
+        self.options = options
+        channels = 16 * options.width
+        self.detail = DetailBranch(options.width)
+        self.segment = SemanticBranch(options.width, options.depth)
+        self.bga = GuidedAggregation(128 * options.width, options.aggregation)
+        self.head = Head(128 * options.width, options.head_width, options.num_classes)
+        if options.boosters:
+            middle, n = options.booster_width, options.num_classes
+            self.aux2 = Head(channels, middle, n, expansion=4)
+            self.aux3 = Head(2 * channels, middle, n, expansion=8)
+            self.aux4 = Head(4 * channels, middle, n, expansion=16)
+            self.aux5_4 = Head(8 * channels, middle, n, expansion=32)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Tensor | TrainingOutput:
+        height, width = images.shape[-2:]
+        if height % MULTIPLE or width % MULTIPLE or not height or not width:
+            raise ValueError(
+                f"BiSeNetV2 got images of {height}×{width} (height × width); "
+                f"both must be multiples of {MULTIPLE}: pad them first"
+            )
+        detail = self.detail(images)  # 128, H/8, W/8
+        x2, x3, x4, x5_4, semantic = self.segment(images)  # 1/4, 1/8, 1/16, 1/32, 1/32
+        logits = self.head(self.bga(detail, semantic))  # n, H/8, W/8
+        if not (self.training and self.options.boosters):
+            return logits
+        boosters = (self.aux2(x2), self.aux3(x3), self.aux4(x4), self.aux5_4(x5_4))
+        return TrainingOutput(logits, boosters)
+
+    def _initialise(self) -> None:
+        initialise(self)
+        for module in self.modules():
+            if isinstance(module, GatherExpand | GatherExpandDown):
+                # The residual branch adds nothing at the first step (arXiv 1706.02677, § 5.1).
+                nn.init.constant_(_weight(module.conv2[1]), 0.0)
+            elif isinstance(module, Head):
+                # By fan-out few classes would start at logits of ±6, to be unlearned first.
+                nn.init.normal_(_weight(module.conv_out[1]), std=0.01)
+
+    def without_boosters(self) -> BiSeNetV2:
+        """A copy in eval mode that has no booster heads, for inference."""
+        options = BiSeNetV2Options(**{**vars(self.options), "boosters": False})
+        slim = BiSeNetV2(options)
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("aux")}
+        slim.load_state_dict(state)
+        return slim.eval()
+
+
+class DetailBranch(nn.Module):
+    """Wide and shallow (section 3.1): 3, H, W → 128, H/8, W/8."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        c1, c2 = 64 * width, 128 * width
+        self.S1 = nn.Sequential(ConvBNReLU(3, c1, stride=2), ConvBNReLU(c1, c1))
+        self.S2 = nn.Sequential(
+            ConvBNReLU(c1, c1, stride=2), ConvBNReLU(c1, c1), ConvBNReLU(c1, c1)
+        )
+        self.S3 = nn.Sequential(
+            ConvBNReLU(c1, c2, stride=2), ConvBNReLU(c2, c2), ConvBNReLU(c2, c2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.S3(self.S2(self.S1(x)))
+
+
+class SemanticBranch(nn.Module):
+    """Narrow and deep (section 3.2); returns the four stages and the context embedding."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        c = 16 * width
+        self.S1S2 = Stem(c)
+        self.S3 = _stage(c, 2 * c, 2 * depth)
+        self.S4 = _stage(2 * c, 4 * c, 2 * depth)
+        self.S5_4 = _stage(4 * c, 8 * c, 4 * depth)
+        self.S5_5 = ContextEmbedding(8 * c)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x2 = self.S1S2(x)  # 16, H/4, W/4
+        x3 = self.S3(x2)  # 32, H/8, W/8
+        x4 = self.S4(x3)  # 64, H/16, W/16
+        x5_4 = self.S5_4(x4)  # 128, H/32, W/32
+        return x2, x3, x4, x5_4, self.S5_5(x5_4)
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _stage(in_channels: int, out_channels: int, layers: int) -> nn.Sequential:
+    rest = (GatherExpand(out_channels) for _ in range(layers - 1))
+    return nn.Sequential(GatherExpandDown(in_channels, out_channels), *rest)
+
+
+class Stem(nn.Module):
+    """Figure 4a: a strided convolution and a max-pool side by side: 3, H, W → 16, H/4, W/4."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBNReLU(3, channels, stride=2)
+        self.left = nn.Sequential(
+            ConvBNReLU(channels, channels // 2, kernel=1),
+            ConvBNReLU(channels // 2, channels, stride=2),
+        )
+        self.right = nn.MaxPool2d(3, stride=2, padding=1)
+        self.fuse = ConvBNReLU(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.fuse(torch.cat((self.left(x), self.right(x)), dim=1))
+
+
+class GatherExpand(nn.Module):
+    """Gather-and-expansion layer of stride 1 (figure 5b), with its residual."""
+
+    def __init__(self, channels: int, expansion: int = 6) -> None:
+        super().__init__()
+        middle = channels * expansion
+        self.conv1 = ConvBNReLU(channels, channels)
+        self.dwconv = nn.Sequential(
+            *conv_bn(channels, middle, groups=channels), nn.ReLU(inplace=True)
+        )
+        self.conv2 = nn.Sequential(*conv_bn(middle, channels, kernel=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.conv2(self.dwconv(self.conv1(x))))
+
+
+class GatherExpandDown(nn.Module):
+    """Gather-and-expansion layer of stride 2 (figure 5c), with its separable shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int, expansion: int = 6) -> None:
+        super().__init__()
+        middle = in_channels * expansion
+        self.conv1 = ConvBNReLU(in_channels, in_channels)
+        self.dwconv1 = nn.Sequential(*conv_bn(in_channels, middle, stride=2, groups=in_channels))
+        self.dwconv2 = nn.Sequential(*conv_bn(middle, middle, groups=middle), nn.ReLU(inplace=True))
+        self.conv2 = nn.Sequential(*conv_bn(middle, out_channels, kernel=1))
+        self.shortcut = nn.Sequential(
+            *conv_bn(in_channels, in_channels, stride=2, groups=in_channels),
+            *conv_bn(in_channels, out_channels, kernel=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        expanded = self.dwconv2(self.dwconv1(self.conv1(x)))
+        return F.relu(self.conv2(expanded) + self.shortcut(x))
+
+
+class ContextEmbedding(nn.Module):
+    """Figure 4b: the global mean, embedded and added back to every pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+        self.conv_gap = ConvBNReLU(channels, channels, kernel=1)
+        self.conv_last = ConvBNReLU(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True)  # 128, 1, 1
+        return self.conv_last(x + self.conv_gap(self.bn(mean)))
+
+
+class GuidedAggregation(nn.Module):
+    """Bilateral guided aggregation (section 3.3, figure 6): → 128, H/8, W/8."""
+
+    def __init__(self, channels: int, aggregation: str) -> None:
+        super().__init__()
+        c = channels
+        self.aggregation = aggregation
+        self.left1 = nn.Sequential(*conv_bn(c, c, groups=c), conv(c, c, kernel=1))
+        self.left2 = nn.Sequential(
+            *conv_bn(c, c, stride=2),
+            nn.AvgPool2d(3, stride=2, padding=1),
+        )
+        self.right1 = nn.Sequential(*conv_bn(c, c))
+        self.right2 = nn.Sequential(*conv_bn(c, c, groups=c), conv(c, c, kernel=1))
+        self.conv = nn.Sequential(*conv_bn(c, c), nn.ReLU(inplace=True))
+
+    def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
+        size = detail.shape[-2:]
+        gate = self.right1(semantic)  # 128, H/32, W/32
+        if self.aggregation == "nearest":
+            # Nearest commutes with the sigmoid, which then sees a sixteenth of the pixels.
+            gate = self._up(torch.sigmoid(gate), size)
+        else:
+            gate = torch.sigmoid(self._up(gate, size))
+        fine = self.left1(detail) * gate
+        coarse = self.left2(detail) * torch.sigmoid(self.right2(semantic))
+        return self.conv(fine + self._up(coarse, size))
+
+    def _up(self, x: Tensor, size: torch.Size) -> Tensor:
+        if self.aggregation == "nearest":
+            return F.interpolate(x, size=size, mode="nearest")
+        aligned = self.aggregation == "bilinear_aligned"
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=aligned)
+
+
+class Head(nn.Module):
+    """Segmentation head (figure 4c), or a booster head when ``expansion`` is given.
+
+    A booster first doubles its input's size and widens it to ``expansion``² channels.
+    """
+
+    def __init__(
+        self, in_channels: int, middle: int, num_classes: int, expansion: int | None = None
+    ) -> None:
+        super().__init__()
+        self.conv = ConvBNReLU(in_channels, middle)
+        self.drop = nn.Dropout(0.1)
+        widen: nn.Module = nn.Identity()
+        if expansion is not None:
+            wide = expansion * expansion
+            widen = nn.Sequential(nn.Upsample(scale_factor=2), ConvBNReLU(middle, wide))
+            middle = wide
+        self.conv_out = nn.Sequential(widen, nn.Conv2d(middle, num_classes, kernel_size=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv_out(self.drop(self.conv(x)))
+
+
+__all__ = ["AGGREGATIONS", "BiSeNetV2", "BiSeNetV2Options", "TrainingOutput", "large", "upsample"]
