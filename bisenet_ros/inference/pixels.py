@@ -1,0 +1,219 @@
+"""The bytes of an image message as pixels: checked, viewed without a copy where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from bisenet_ros.errors import DataError
+
+MAX_PIXELS = 1 << 26  # 67 megapixels; more is a broken or hostile header, not a camera
+
+Buffer = Any  # bytes, bytearray, array, memoryview, ndarray: what offers the buffer protocol
+
+
+class Pixels(NamedTuple):
+    """An image ready for the Segmenter: (H, W, 3) uint8 and its channel order, rgb or bgr."""
+
+    image: np.ndarray
+    order: str
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one encoding lies in memory and becomes three channels.
+
+    Attributes:
+        bytes_per_pixel: of one row's element; planar formats count their first plane.
+        convert: (H, W, bytes_per_pixel) uint8 → (H, W, 3) uint8; None where it already is that.
+        order: channel order of the result.
+        even: sides that must be even: ``""``, ``"width"`` or ``"both"``.
+        planes: rows of data for each two rows of the image; 3 for 4:2:0 formats.
+    """
+
+    bytes_per_pixel: int
+    convert: Callable[[np.ndarray], np.ndarray] | None = None
+    order: str = "rgb"
+    even: str = ""
+    planes: int = 2
+
+
+def _by(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    def convert(view: np.ndarray) -> np.ndarray:
+        return cv2.cvtColor(view, code)
+
+    return convert
+
+
+def _bayer(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    def convert(view: np.ndarray) -> np.ndarray:
+        mosaic = view[..., 0]
+        height, width = mosaic.shape
+        if height > 2 and width > 2:
+            return cv2.cvtColor(mosaic, code)
+        # OpenCV needs three rows and columns; mirrored rows keep the 2×2 pattern.
+        how = cv2.BORDER_REFLECT_101 if min(mosaic.shape) > 1 else cv2.BORDER_REPLICATE
+        grown = cv2.copyMakeBorder(mosaic, 0, 4, 0, 4, how)
+        return np.ascontiguousarray(cv2.cvtColor(grown, code)[:height, :width])
+
+    return convert
+
+
+def _grey16(view: np.ndarray) -> np.ndarray:
+    wide = np.ascontiguousarray(view).view(np.uint16)[..., 0]
+    return cv2.cvtColor(cv2.convertScaleAbs(wide, alpha=255 / 65535), cv2.COLOR_GRAY2RGB)
+
+
+GREY = Encoding(1, _by(cv2.COLOR_GRAY2RGB))
+UYVY = Encoding(2, _by(cv2.COLOR_YUV2RGB_UYVY), even="width")
+YUYV = Encoding(2, _by(cv2.COLOR_YUV2RGB_YUY2), even="width")
+
+ENCODINGS = {
+    "rgb8": Encoding(3),
+    "bgr8": Encoding(3, order="bgr"),
+    "8UC3": Encoding(3, order="bgr"),
+    "rgba8": Encoding(4, _by(cv2.COLOR_RGBA2RGB)),
+    "bgra8": Encoding(4, _by(cv2.COLOR_BGRA2RGB)),
+    "8UC4": Encoding(4, _by(cv2.COLOR_BGRA2RGB)),
+    "mono8": GREY,
+    "8UC1": GREY,
+    "mono16": Encoding(2, _grey16),
+    # OpenCV names a Bayer pattern by its second row, ROS by its first.
+    "bayer_rggb8": Encoding(1, _bayer(cv2.COLOR_BayerBG2RGB)),
+    "bayer_bggr8": Encoding(1, _bayer(cv2.COLOR_BayerRG2RGB)),
+    "bayer_gbrg8": Encoding(1, _bayer(cv2.COLOR_BayerGR2RGB)),
+    "bayer_grbg8": Encoding(1, _bayer(cv2.COLOR_BayerGB2RGB)),
+    "yuv422": UYVY,
+    "uyvy": UYVY,
+    "yuv422_yuy2": YUYV,
+    "yuyv": YUYV,
+    "nv12": Encoding(1, _by(cv2.COLOR_YUV2RGB_NV12), even="both", planes=3),
+    "nv21": Encoding(1, _by(cv2.COLOR_YUV2RGB_NV21), even="both", planes=3),
+}
+
+
+def check_raw(
+    encoding: str, height: int, width: int, step: int, length: int, big_endian: bool = False
+) -> None:
+    """Raise :class:`DataError` with the reason if a raw image's numbers do not fit together.
+
+    Args:
+        encoding: a name of ``ENCODINGS``.
+        height, width: pixels.
+        step: bytes from one row to the next.
+        length: bytes of data there are.
+        big_endian: ignored but for encodings of more than one byte a value, where both are fine.
+    """
+    known = ENCODINGS.get(encoding)
+    if known is None:
+        raise DataError(f"encoding {encoding[:40]!r} is unknown; known are {', '.join(ENCODINGS)}")
+    if height < 1 or width < 1:
+        raise DataError(f"size {width}×{height} is empty")
+    if height * width > MAX_PIXELS:
+        raise DataError(f"size {width}×{height} is over the limit of {MAX_PIXELS} pixels")
+    if (known.even and width % 2) or (known.even == "both" and height % 2):
+        raise DataError(f"size {width}×{height} is odd, which {encoding} cannot be")
+    if step < width * known.bytes_per_pixel:
+        raise DataError(
+            f"step {step} is too small for {width} pixels of {encoding}; "
+            f"expected at least {width * known.bytes_per_pixel}"
+        )
+    needed = step * (height * known.planes // 2)
+    if length < needed:
+        raise DataError(f"data has {length} bytes; {height} rows of step {step} need {needed}")
+
+
+def from_raw(
+    data: Buffer, encoding: str, height: int, width: int, step: int, big_endian: bool = False
+) -> Pixels:
+    """View or convert a raw image; rgb8, bgr8 and 8UC3 are views of ``data``, not copies.
+
+    Args:
+        data: at least ``height`` rows of ``step`` bytes.
+        encoding, height, width, step: as in sensor_msgs/Image.
+        big_endian: byte order of 16-bit values.
+
+    Raises:
+        DataError: the numbers do not fit together; see :func:`check_raw`.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    check_raw(encoding, height, width, step, flat.size, big_endian)
+    known = ENCODINGS[encoding]
+    rows = height * known.planes // 2
+    size = known.bytes_per_pixel
+    table = flat[: rows * step].reshape(rows, step)[:, : width * size]
+    view = table.reshape(rows, width, size) if step == width * size else _strided(table, size)
+    if known.convert is None:
+        return Pixels(view, known.order)
+    if encoding == "mono16" and big_endian:
+        view = view[..., ::-1]
+    return Pixels(known.convert(view), known.order)
+
+
+def _strided(table: np.ndarray, size: int) -> np.ndarray:
+    """(rows, width · size) with padded rows as (rows, width, size), still without a copy."""
+    rows, row_bytes = table.shape
+    return np.lib.stride_tricks.as_strided(
+        table, (rows, row_bytes // size, size), (table.strides[0], size, 1), writeable=False
+    )
+
+
+def check_compressed(data: Buffer) -> None:
+    """Raise :class:`DataError` unless this looks like a whole JPEG or PNG of a sane size.
+
+    Reads the header only, so a small file that would unpack to gigabytes is refused unopened.
+    """
+    view = memoryview(data).cast("B")
+    head = bytes(view[:26])
+    if head[:2] == b"\xff\xd8":
+        height, width = _jpeg_size(view)
+        if b"\xff\xd9" not in bytes(view[-64:]):
+            raise DataError(f"JPEG of {len(view)} bytes has no end marker; it was cut short")
+    elif head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR" and len(head) > 23:
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        if b"IEND" not in bytes(view[-64:]):
+            raise DataError(f"PNG of {len(view)} bytes has no end chunk; it was cut short")
+    else:
+        raise DataError(f"compressed data of {len(view)} bytes is neither JPEG nor PNG")
+    if height < 1 or width < 1:
+        raise DataError(f"compressed size {width}×{height} is empty")
+    if height * width > MAX_PIXELS:
+        raise DataError(f"compressed size {width}×{height} is over {MAX_PIXELS} pixels")
+
+
+def from_compressed(data: Buffer) -> Pixels:
+    """Decode a JPEG or PNG to BGR.
+
+    Raises:
+        DataError: as :func:`check_compressed`, or the decoder gives up.
+    """
+    check_compressed(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"compressed data of {len(data)} bytes is corrupt and cannot be decoded")
+    return Pixels(image, "bgr")
+
+
+def _jpeg_size(view: memoryview) -> tuple[int, int]:
+    """(height, width) from the start-of-frame segment (ITU-T T.81, B.2.2)."""
+    position = 2
+    while position + 9 <= len(view):
+        if view[position] != 0xFF:
+            break
+        marker = view[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return (
+                int.from_bytes(view[position + 5 : position + 7], "big"),
+                int.from_bytes(view[position + 7 : position + 9], "big"),
+            )
+        if marker in (0xD9, 0xDA):
+            break
+        position += 2 + int.from_bytes(view[position + 2 : position + 4], "big")
+    raise DataError(f"JPEG of {len(view)} bytes has no readable frame header")
