@@ -1,0 +1,73 @@
+"""ROS messages ↔ pixels."""
+
+from __future__ import annotations
+
+from array import array
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from bisenet_ros.inference.pixels import (
+    Pixels,
+    check_compressed,
+    check_raw,
+    from_compressed,
+    from_raw,
+)
+
+
+def check(message: Image | CompressedImage) -> None:
+    """Raise ``DataError`` with the reason unless the message can be an image; microseconds."""
+    if isinstance(message, CompressedImage):
+        check_compressed(message.data)
+        return
+    check_raw(message.encoding, message.height, message.width, message.step, len(message.data))
+
+
+def to_pixels(message: Image | CompressedImage) -> Pixels:
+    """The message's pixels, (H, W, 3) uint8: a view of its data where the encoding allows.
+
+    Raises:
+        DataError: the message is no image; the reason is in the text.
+    """
+    if isinstance(message, CompressedImage):
+        return from_compressed(message.data)
+    return from_raw(
+        message.data,
+        message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        bool(message.is_bigendian),
+    )
+
+
+def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
+    """An Image of (H, W) or (H, W, 3) uint8 pixels under the camera's own header."""
+    message = Image()
+    message.header = header
+    message.height, message.width = pixels.shape[:2]
+    message.encoding = encoding
+    message.step = message.width * (pixels.shape[2] if pixels.ndim == 3 else 1)
+    message.data = _bytes(np.ascontiguousarray(pixels))
+    return message
+
+
+def to_jpeg(header: Header, rgb: np.ndarray, quality: int) -> CompressedImage:
+    """A JPEG of (H, W, 3) uint8 RGB pixels, labelled as image_transport labels it."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    message = CompressedImage()
+    message.header = header
+    message.format = "rgb8; jpeg compressed bgr8"
+    message.data = _bytes(data)
+    return message
+
+
+def _bytes(pixels: np.ndarray) -> array:
+    """An ``array('B')``, the only type that message fields take without looking at each byte."""
+    data = array("B")
+    data.frombytes(pixels.data.cast("B"))
+    return data

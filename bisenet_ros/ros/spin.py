@@ -1,0 +1,81 @@
+"""Start the node, spin it, end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.ros.node import SegmentationNode
+
+LOOK = 0.1  # seconds between looks at the stop flag
+PATIENCE = 0.5  # seconds that callbacks in hand get to end; the whole exit has 2
+
+
+class DrainingExecutor(MultiThreadedExecutor):
+    """Lets callbacks in hand end before it takes away what they end with.
+
+    rclpy's own shutdown does not wait for them, and a callback that ends after it finds its guard
+    condition gone, which prints an error at exit.
+    """
+
+    def drain(self, patience: float) -> bool:
+        """Take no more callbacks; False if one still runs after ``patience`` seconds."""
+        pool = threading.Thread(target=self._executor.shutdown, daemon=True)
+        pool.start()
+        pool.join(patience)
+        return not pool.is_alive()
+
+
+def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[], None]) -> int:
+    """Run the node until ``stop`` is set; returns the exit code of the process.
+
+    Args:
+        arguments: the command line; None for the process' own.
+        stop: set by whoever wants the node to end.
+        started: called once the node has something to close.
+    """
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = SegmentationNode()
+    except BisenetError as error:
+        print(f"segmentation_node: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return error.exit_code
+    if node.parameters.autostart:
+        node.trigger_configure()
+        if node.failure is not None:
+            node.destroy_node()
+            rclpy.try_shutdown()
+            return node.failure.exit_code
+        node.trigger_activate()
+    started()
+    # Two threads, so that frames are still received while a service loads other weights.
+    executor = DrainingExecutor(num_threads=2)
+    executor.add_node(node)
+    try:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=LOOK)
+    except ExternalShutdownException:
+        stop.set()  # somebody shut the context down: the same as a signal
+    _end(node, executor)
+    return 0
+
+
+def _end(node: SegmentationNode, executor: DrainingExecutor) -> None:
+    idle = node.close()
+    if executor.drain(PATIENCE) and idle:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+        return
+    # A forward pass or a loading of seconds holds a thread, and Python would wait for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

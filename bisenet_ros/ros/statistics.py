@@ -1,0 +1,116 @@
+"""What happened to each camera's frames: counters and sliding windows, safe across threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+
+import numpy as np
+
+STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+WINDOW = 5.0  # seconds that rates and percentiles look back
+LONGEST = 4096  # events a window keeps; more than WINDOW seconds at any camera's rate
+
+
+class Window:
+    """Values with the time they were seen, for the last ``WINDOW`` seconds of a clock.
+
+    A clock that jumps back empties the window: what lies in its future never happened.
+    """
+
+    def __init__(self, started: float) -> None:
+        self._events: deque[tuple[float, float]] = deque(maxlen=LONGEST)
+        self._started = started
+
+    def add(self, now: float, value: float = 0.0) -> None:
+        """Note ``value`` at ``now`` seconds."""
+        self._forget(now)
+        self._events.append((now, value))
+
+    def rate(self, now: float) -> float:
+        """Events a second, over the window or since the start if that is shorter."""
+        self._forget(now)
+        span = min(WINDOW, now - self._started)
+        return len(self._events) / span if span > 0 else 0.0
+
+    def percentiles(self, now: float, *points: float) -> list[float]:
+        """Percentiles of the values; NaN while there are none."""
+        self._forget(now)
+        if not self._events:
+            return [float("nan")] * len(points)
+        return [float(p) for p in np.percentile([value for _, value in self._events], points)]
+
+    def _forget(self, now: float) -> None:
+        if now < self._started or (self._events and now < self._events[-1][0]):
+            self._events.clear()
+            self._started = now
+        while self._events and self._events[0][0] <= now - WINDOW:
+            self._events.popleft()
+
+
+class CameraStatistics:
+    """Counts and windows of one camera. Times are seconds of the node's clock."""
+
+    def __init__(self, now: float) -> None:
+        self._lock = threading.Lock()
+        self._inputs, self._outputs, self._ages = Window(now), Window(now), Window(now)
+        self._stages = {stage: Window(now) for stage in STAGES}
+        self.counts: Counter[str] = Counter()
+        self.last_reject_reason = ""
+        self.last_input: float | None = None
+
+    def received(self, now: float) -> None:
+        """A message came in, good or bad."""
+        with self._lock:
+            self.counts["received"] += 1
+            self._inputs.add(now)
+            self.last_input = now
+
+    def superseded(self) -> None:
+        """A newer frame took the place of one that waited."""
+        with self._lock:
+            self.counts["superseded"] += 1
+
+    def rejected(self, reason: str) -> None:
+        """A message was refused."""
+        with self._lock:
+            self.counts["rejected"] += 1
+            self.last_reject_reason = reason
+
+    def failed(self) -> None:
+        """A frame was lost to an error inside the model."""
+        with self._lock:
+            self.counts["failed"] += 1
+
+    def published(
+        self, now: float, age: float | None, stages: dict[str, float], late: bool
+    ) -> None:
+        """A mask went out.
+
+        Args:
+            now: seconds of the node's clock.
+            age: seconds from the frame's stamp to now; None where the frame has no stamp.
+            stages: milliseconds in each of ``STAGES``.
+            late: the frame took longer than a period.
+        """
+        with self._lock:
+            self.counts["published"] += 1
+            self.counts["deadline_misses"] += late
+            self._outputs.add(now)
+            if age is not None:
+                self._ages.add(now, 1e3 * age)
+            for stage, milliseconds in stages.items():
+                self._stages[stage].add(now, milliseconds)
+
+    def report(self, now: float) -> dict[str, float]:
+        """Rates in frames a second, ages and stage times in milliseconds, counts as they are."""
+        with self._lock:
+            ages = self._ages.percentiles(now, 50, 95, 99)
+            rates = {"input_fps": self._inputs.rate(now), "output_fps": self._outputs.rate(now)}
+            names = ("received", "published", "superseded", "rejected", "failed", "deadline_misses")
+            return {
+                **rates,
+                **{name: self.counts[name] for name in names},
+                **{f"frame_age_ms_p{p}": age for p, age in zip((50, 95, 99), ages, strict=True)},
+                **{f"{s}_ms_p50": w.percentiles(now, 50)[0] for s, w in self._stages.items()},
+            }

@@ -1,0 +1,128 @@
+"""The one thread that computes: takes due frames, segments them as a batch, publishes."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bisenet_ros.errors import DataError
+from bisenet_ros.inference import Result, Segmenter
+from bisenet_ros.inference.pixels import Pixels
+from bisenet_ros.ros import messages
+from bisenet_ros.ros.camera import Camera, Frame
+from bisenet_ros.ros.parameters import Parameters
+from bisenet_ros.ros.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A frame whose pixels are at hand."""
+
+    camera: Camera
+    frame: Frame
+    pixels: Pixels
+    decode_ms: float
+
+
+class Worker:
+    """Runs until :meth:`stop`; an error inside the model drops that batch, not the thread.
+
+    Args:
+        scheduler: hands out frames.
+        cameras: by name.
+        segmenter: called for the model to use, at each batch.
+        parameters: called for the parameters in force, at each batch.
+        now: seconds on the node's clock.
+        logger: of the node.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler[Frame],
+        cameras: dict[str, Camera],
+        segmenter: Callable[[], Segmenter],
+        parameters: Callable[[], Parameters],
+        now: Callable[[], float],
+        logger: Any,
+    ) -> None:
+        self.scheduler, self.cameras = scheduler, cameras
+        self.segmenter, self.parameters = segmenter, parameters
+        self.now, self.logger = now, logger
+        self.failures = 0  # in a row
+        self.last_failure = ""
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def stop(self, patience: float = 1.0) -> bool:
+        """Finish the batch in hand and end; False if it is still busy after ``patience`` s."""
+        self.scheduler.stop()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while batch := self.scheduler.next_batch():
+            started = time.perf_counter()
+            ready = [r for camera, frame in batch if (r := self._decode(camera, frame))]
+            if ready:
+                self._serve(ready, started)
+
+    def _decode(self, camera: str, frame: Frame) -> Ready | None:
+        started = time.perf_counter()
+        try:
+            pixels = messages.to_pixels(frame.message)
+        except DataError as error:
+            self.cameras[camera].reject(str(error))
+            return None
+        return Ready(self.cameras[camera], frame, pixels, 1e3 * (time.perf_counter() - started))
+
+    def _serve(self, ready: list[Ready], started: float) -> None:
+        parameters = self.parameters()
+        try:
+            results = self.segmenter()(
+                [r.pixels.image for r in ready],
+                [r.pixels.order for r in ready],
+                [r.camera.wanted(parameters) for r in ready],
+            )
+            for one, result in zip(ready, results, strict=True):
+                self._publish(one, result, parameters, started)
+            self.failures = 0
+        except Exception as error:  # whatever the model raises, the robot keeps its node
+            self._failed(ready, error)
+
+    def _publish(self, one: Ready, result: Result, parameters: Parameters, started: float) -> None:
+        before = time.perf_counter()
+        one.camera.publish(one.frame, result, parameters)
+        after, now = time.perf_counter(), self.now()
+        stages = {
+            "decode": one.decode_ms,
+            "preprocess": result.times.preprocess,
+            "forward": result.times.forward,
+            "postprocess": result.times.postprocess,
+            "publish": 1e3 * (after - before),
+        }
+        late = parameters.rate > 0 and after - started > 1 / parameters.rate
+        one.camera.statistics.published(now, age(one.frame, now), stages, late)
+
+    def _failed(self, ready: list[Ready], error: Exception) -> None:
+        self.failures += 1
+        self.last_failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        for one in ready:
+            one.camera.statistics.failed()
+        if not self.scheduler.stopped:
+            self.logger.error(
+                f"inference failed ({self.failures} in a row), {len(ready)} frames dropped: "
+                f"{self.last_failure}",
+                throttle_duration_sec=1.0,
+            )
+            self.logger.debug(traceback.format_exc())
+
+
+def age(frame: Frame, now: float) -> float | None:
+    """Seconds from the frame's stamp to ``now``; None for a camera that does not stamp."""
+    stamp = frame.message.header.stamp
+    seconds = stamp.sec + stamp.nanosec * 1e-9
+    return now - seconds if seconds else None
