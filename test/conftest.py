@@ -1,0 +1,43 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bisenet_ros.checkpoints import Card, save
+from bisenet_ros.labels import LabelSet
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+
+# Two cores, and tests that start processes of their own: more threads only wait for each other.
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def small_card() -> Card:
+    """The card of an untrained network of three classes."""
+    return Card(
+        architecture="bisenetv2",
+        options={"num_classes": 3, "head_width": 32, "booster_width": 8},
+        labels=LabelSet(("floor", "wall", "thing"), ((10, 20, 30), (200, 0, 0), (0, 0, 250))),
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.3, 0.25),
+        resolution=(96, 128),
+        dataset="made up",
+        scores={"val_miou": 0.25},
+        licence="none",
+        command="pytest",
+    )
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory, small_card: Card) -> Path:
+    """A weights file whose masks hold all three classes; untrained, but the same every time."""
+    torch.manual_seed(7)
+    network = BiSeNetV2(BiSeNetV2Options(**small_card.options))
+    with torch.no_grad():
+        # Spread out, so that classes differ from pixel to pixel as a trained network's do.
+        network.head.conv_out[1].weight.normal_(std=1.0)
+    return save(tmp_path_factory.mktemp("weights") / "small.safetensors", network, small_card)
