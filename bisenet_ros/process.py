@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 
 from bisenet_ros.paths import share_file
 
@@ -20,17 +21,31 @@ MALLOC = {
 }
 # Threads that spin between two operators starve every other process of the robot.
 OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
-# Fast DDS renamed the variable with Kilted; each version reads its own.
-FASTDDS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+# Fast DDS renamed the variable with Kilted, which warns when it finds the old name.
+FASTDDS, FASTRTPS = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
 def recommended_environment(current: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables to add to ``current``; those it already sets are left out."""
     wanted = {**MALLOC, **OPENMP}
-    if not any(name in current for name in FASTDDS):
-        profile = str(share_file("config/fastdds.xml"))
-        wanted |= dict.fromkeys(FASTDDS, profile)
+    if FASTDDS not in current and FASTRTPS not in current:
+        wanted[_profile_variable(current)] = str(share_file("config/fastdds.xml"))
     return {name: value for name, value in wanted.items() if name not in current}
+
+
+def _profile_variable(current: Mapping[str, str]) -> str:
+    """The name under which this ROS distribution looks for a Fast DDS profile."""
+    distribution = current.get("ROS_DISTRO", "")
+    if distribution:
+        return FASTRTPS if distribution in BEFORE_KILTED else FASTDDS
+    # ROS from PyPI sets no ROS_DISTRO; rclpy's version tells: 7 is Jazzy's, 9 Kilted's.
+    for name in ("ros-rclpy", "rclpy"):
+        try:
+            return FASTRTPS if int(version(name).split(".")[0]) < 8 else FASTDDS
+        except PackageNotFoundError:
+            continue
+    return FASTDDS
 
 
 def process_environment(current: Mapping[str, str] = os.environ) -> dict[str, str]:
