@@ -21,7 +21,7 @@ from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros import labels
 from bisenet_ros.ros.camera import Camera, Frame, camera_names
 from bisenet_ros.ros.diagnostics import ModelFacts, camera_status, model_status
-from bisenet_ros.ros.parameters import FIELDS, Parameters, check, check_together
+from bisenet_ros.ros.parameters import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.parameters_declare import declare
 from bisenet_ros.ros.scheduler import NANO, Scheduler
 from bisenet_ros.ros.worker import Worker
@@ -159,7 +159,7 @@ class SegmentationNode(LifecycleNode):
         """The camera topics; remapping ``image`` names the one camera, as in other nodes."""
         own = f"{self.get_namespace().rstrip('/')}/image"
         remapped = self.resolve_topic_name("image")
-        if not any(self.parameters.image_topics) and remapped != own:
+        if not self.parameters.image_topics and remapped != own:
             return [remapped]
         return self.parameters.topics()
 
@@ -215,10 +215,9 @@ class SegmentationNode(LifecycleNode):
 
     def _set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         """Check all changes together, then take all or none."""
-        own = {p.name: p.value for p in changes if p.name in FIELDS}
         try:
-            for name, value in own.items():
-                check(name, value)
+            own = {p.name: checked(p.name, p.value) for p in changes if p.name in FIELDS}
+            for name in own:
                 if self.cameras and not FIELDS[name].metadata["live"]:
                     raise ArgumentError(f"{name} cannot change while configured; run cleanup first")
             wanted = dataclasses.replace(self.parameters, **own)

@@ -122,8 +122,8 @@ class Parameters:
         return None
 
     def topics(self) -> list[str]:
-        """The camera topics asked for, without empty entries."""
-        return [t for t in self.image_topics if t] or [self.image_topic]
+        """The camera topics asked for."""
+        return list(self.image_topics) or [self.image_topic]
 
 
 FIELDS = {f.name: f for f in dataclasses.fields(Parameters)}
@@ -139,8 +139,12 @@ def expected(name: str) -> str:
     return _type_name(name)
 
 
-def check(name: str, value: Any) -> None:
-    """Raise :class:`ArgumentError`, range in the message, unless ``value`` fits the parameter."""
+def checked(name: str, value: Any) -> Any:
+    """``value`` as the parameter holds it: whole numbers become floats, empty topics go.
+
+    Raises:
+        ArgumentError: it does not fit the parameter; the range is in the message.
+    """
     metadata = FIELDS[name].metadata
     if not _type_fits(name, value):
         raise ArgumentError(f"{name} is {value!r}; expected a {_type_name(name)}")
@@ -149,6 +153,10 @@ def check(name: str, value: Any) -> None:
         raise ArgumentError(f"{name} is {value!r}; expected one of {expected(name)}")
     if low is not None and not (math.isfinite(value) and low <= value <= high):
         raise ArgumentError(f"{name} is {value!r}; expected {expected(name)}")
+    default = getattr(_DEFAULTS, name)
+    if isinstance(default, list):
+        return [entry for entry in value if entry]
+    return float(value) if isinstance(default, float) else value
 
 
 def check_together(parameters: Parameters) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from bisenet_ros.ros.parameters import FIELDS, Parameters, check, expected
+from bisenet_ros.ros.parameters import FIELDS, Parameters, checked, expected
 
 
 def declare(node: Node) -> Parameters:
@@ -24,9 +24,7 @@ def declare(node: Node) -> Parameters:
         given = node.declare_parameter(
             name, [""] if isinstance(default, list) else default, descriptor(name)
         ).value
-        check(name, given)
-        values[name] = float(given) if isinstance(default, float) else given
-    values["image_topics"] = [topic for topic in values["image_topics"] if topic]
+        values[name] = checked(name, given)
     return Parameters(**values)
 
 

@@ -1,0 +1,50 @@
+"""Fixtures of the tests that speak DDS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+from bisenet_ros.process import recommended_environment  # noqa: E402
+
+os.environ.update(recommended_environment())  # this process publishes images too
+
+from harness import Peer, Process, own_domain  # noqa: E402
+
+
+@pytest.fixture
+def domain() -> Iterator[int]:
+    """A DDS domain of this test's own."""
+    with own_domain() as number:
+        yield number
+
+
+@pytest.fixture
+def peer(domain: int) -> Iterator[Peer]:
+    """A node of the test itself, on its domain."""
+    made = Peer(domain)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start child processes on the test's domain; those left over are killed at the end."""
+    started: list[Process] = []
+
+    def start_one(arguments: list[str], **environment: str) -> Process:
+        log = tmp_path / f"process-{len(started)}.log"
+        process = Process(arguments, domain, log, **environment)
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        if process.child.poll() is None:
+            process.child.kill()
+            process.child.wait()

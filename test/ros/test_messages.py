@@ -1,0 +1,98 @@
+"""Messages to pixels and back, without DDS."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from bisenet_ros.errors import DataError
+from bisenet_ros.ros import messages
+from bisenet_ros.ros.camera import camera_names
+
+HEADER = Header(frame_id="camera_optical_frame")
+
+
+@settings(max_examples=50, deadline=None)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), colour=st.booleans())
+def test_pixels_survive_the_way_into_a_message_and_out(height, width, colour):
+    random = np.random.default_rng(height * 100 + width)
+    pixels = random.integers(0, 256, (height, width, 3) if colour else (height, width), np.uint8)
+    message = messages.to_image(HEADER, pixels, "rgb8" if colour else "mono8")
+    assert message.header == HEADER
+    assert (message.height, message.width) == (height, width)
+    assert message.step == width * (3 if colour else 1) == len(message.data) // height
+    assert bytes(message.data) == pixels.tobytes()
+    image, order = messages.to_pixels(message)
+    assert order == "rgb"
+    assert np.array_equal(image, pixels if colour else np.repeat(pixels[..., None], 3, 2))
+
+
+def test_a_view_with_strides_is_packed():
+    wide = np.arange(60, dtype=np.uint8).reshape(6, 10)
+    message = messages.to_image(HEADER, wide[:, 2:7], "mono8")
+    assert bytes(message.data) == wide[:, 2:7].tobytes() and message.step == 5
+
+
+def test_three_channel_messages_are_viewed_not_copied():
+    message = messages.to_image(HEADER, np.zeros((4, 5, 3), np.uint8), "bgr8")
+    image, order = messages.to_pixels(message)
+    assert order == "bgr"
+    assert np.shares_memory(image, np.frombuffer(message.data, np.uint8))
+
+
+def test_jpeg_is_labelled_as_image_transport_does():
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[..., 0] = 200
+    message = messages.to_jpeg(HEADER, rgb, 95)
+    assert message.format == "rgb8; jpeg compressed bgr8"
+    decoded = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(decoded[..., ::-1].astype(int) - rgb).max() < 8
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"height": 0},
+        {"width": 0},
+        {"step": 2},
+        {"encoding": "rgb9"},
+        {"encoding": ""},
+        {"height": 5},
+        {"width": 100_000, "height": 100_000, "step": 300_000},
+        {"data": b""},
+    ],
+)
+def test_broken_messages_are_refused_by_the_check_and_by_the_decoder(changes):
+    message = messages.to_image(HEADER, np.zeros((4, 5, 3), np.uint8), "rgb8")
+    for name, value in changes.items():
+        setattr(message, name, value)
+    for function in (messages.check, messages.to_pixels):
+        with pytest.raises(DataError):
+            function(message)
+
+
+def test_the_check_lets_good_messages_pass():
+    messages.check(messages.to_image(HEADER, np.zeros((4, 5), np.uint8), "mono8"))
+    messages.check(messages.to_jpeg(HEADER, np.zeros((4, 5, 3), np.uint8), 80))
+    with pytest.raises(DataError):
+        messages.check(CompressedImage(data=b"no picture"))
+    with pytest.raises(DataError):
+        messages.check(Image())
+
+
+@pytest.mark.parametrize(
+    ("topics", "names"),
+    [
+        (["/camera/image_raw"], ["camera"]),
+        (["/front/image_raw", "/rear/image_rect_color"], ["front", "rear"]),
+        (["/left/cam/image", "/right/cam/image"], ["left_cam", "right_cam"]),
+        (["image"], ["image"]),
+        (["/a/image_raw", "/a/image_rect"], ["a_image_raw", "a_image_rect"]),
+        (["/oak/rgb/image_raw/compressed"], ["rgb"]),
+    ],
+)
+def test_cameras_are_named_after_their_topics(topics, names):
+    assert camera_names(topics) == names

@@ -1,0 +1,422 @@
+"""The node as a process of its own, over real DDS: what it publishes and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from harness import Peer, Process, own_domain, python_module
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header, String
+
+from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference.pixels import from_compressed
+from bisenet_ros.ros.parameters import FIELDS
+
+SIZE = (60, 80)
+
+
+def picture(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), size[::-1])
+
+
+def image(seed: int, stamp: int, size: tuple[int, int] = SIZE, encoding: str = "rgb8") -> Image:
+    pixels = picture(seed, size)
+    message = Image(height=size[0], width=size[1], encoding=encoding, step=size[1] * 3)
+    message.data.frombytes(pixels.tobytes())
+    message.header = Header(frame_id="lens")
+    message.header.stamp.sec, message.header.stamp.nanosec = stamp, 7
+    return message
+
+
+class Rig:
+    """A running node, and a peer that feeds and hears it."""
+
+    def __init__(self, domain: int, folder, *options: str) -> None:
+        self.process = Process(node_command(*options), domain, folder / "node.log")
+        self.peer = Peer(domain)
+        self.masks = self.peer.collect(Image, "/bisenet/mask")
+        self.reports = self.peer.collect(DiagnosticArray, "/diagnostics")
+        self.stamp = 1000
+
+    def advertise(self, kind, topic: str, qos=5):
+        """A publisher the node has found."""
+        publisher = self.peer.node.create_publisher(kind, topic, qos)
+        self.peer.spin_until(lambda: publisher.get_subscription_count() > 0, f"ears on {topic}")
+        return publisher
+
+    def next_stamp(self) -> int:
+        self.stamp += 1
+        return self.stamp
+
+    def send(self, publisher, message) -> Image:
+        """Publish, wait for the mask of the same stamp, return it."""
+        publisher.publish(message)
+        sought = message.header.stamp
+        self.peer.spin_until(
+            lambda: any(m.header.stamp == sought for m in self.masks), f"the mask of {sought}"
+        )
+        return next(m for m in self.masks if m.header.stamp == sought)
+
+    def values(self, ending: str = "camera camera") -> dict[str, str]:
+        """Newest diagnostic values of a status, from a report that is yet to come."""
+        seen = len(self.reports)
+        self.peer.spin_until(lambda: len(self.reports) > seen, "diagnostics")
+        return status_values(self.reports[-1], ending)
+
+    def count(self, key: str, value: int) -> None:
+        """Wait until a counter of the camera stands at ``value``."""
+        self.peer.spin_until(
+            lambda: (
+                self.reports and int(status_values(self.reports[-1], "camera camera")[key]) == value
+            ),
+            f"{key} = {value}",
+        )
+
+    def set(self, **values):
+        """Set parameters; returns (successful, reason) of each."""
+        client = self.peer.node.create_client(SetParameters, "/bisenet/set_parameters")
+        request = SetParameters.Request()
+        request.parameters = [
+            ParameterMessage(name=k, value=Parameter(k, value=v).get_parameter_value())
+            for k, v in values.items()
+        ]
+        return [(r.successful, r.reason) for r in self.call(client, request).results]
+
+    def call(self, client, request):
+        self.peer.spin_until(client.service_is_ready, client.srv_name)
+        future = client.call_async(request)
+        self.peer.spin_until(future.done, client.srv_name)
+        return future.result()
+
+    def close(self) -> None:
+        self.peer.close()
+        if self.process.child.poll() is None:
+            assert self.process.stop() == 0
+        assert "Traceback" not in self.process.output
+
+
+def status_values(report: DiagnosticArray, ending: str) -> dict[str, str]:
+    for status in report.status:
+        if status.name.endswith(ending):
+            return {
+                **{v.key: v.value for v in status.values},
+                "message": status.message,
+                "level": status.level,
+            }
+    raise AssertionError(f"no status {ending} among {[s.name for s in report.status]}")
+
+
+def node_command(*options: str) -> list[str]:
+    given = [part for option in options for part in ("-p", option)]
+    return python_module("bisenet_ros.ros.segmentation_node", "--ros-args", *given)
+
+
+BASE = ("device:=cpu", "precision:=fp32", "threads:=2")
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory, small_weights):
+    with own_domain() as domain:
+        made = Rig(
+            domain, tmp_path_factory.mktemp("rig"), f"weights:={small_weights}", "rate:=0.0", *BASE
+        )
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def camera(rig):
+    return rig.advertise(Image, "/camera/image_raw")
+
+
+@pytest.fixture(scope="module")
+def segmenter(small_weights):
+    torch.set_num_threads(2)
+    return Segmenter(small_weights, device="cpu", precision="fp32")
+
+
+def test_masks_are_the_segmenters_own_under_the_cameras_header(rig, camera, segmenter):
+    for seed, size in enumerate([(60, 80), (96, 128), (1, 1), (37, 53)]):
+        message = image(seed, rig.next_stamp(), size)
+        mask = rig.send(camera, message)
+        assert mask.header == message.header
+        assert (mask.encoding, mask.height, mask.width, mask.step) == ("mono8", *size, size[1])
+        expected = segmenter([picture(seed, size)])[0].mask
+        assert bytes(mask.data) == expected.tobytes()
+
+
+def test_channel_order_is_taken_from_the_encoding(rig, camera, segmenter):
+    mask = rig.send(camera, image(3, rig.next_stamp(), encoding="bgr8"))
+    assert bytes(mask.data) == segmenter([picture(3)], "bgr")[0].mask.tobytes()
+
+
+def test_overlay_and_confidence_are_built_for_those_who_listen(rig, camera, segmenter):
+    before = rig.send(camera, image(1, rig.next_stamp()))
+    wanted = Wanted(overlay=True, confidence=True)
+    expected = segmenter([picture(5)], wanted=wanted)[0]
+    node = rig.peer.node
+    heard: dict[str, list] = {"overlay": [], "confidence": [], "overlay/compressed": []}
+    subscriptions = [
+        node.create_subscription(
+            CompressedImage if "/" in name else Image, f"/bisenet/{name}", found.append, 5
+        )
+        for name, found in heard.items()
+    ]
+    rig.peer.spin_until(
+        lambda: all(node.count_publishers(f"/bisenet/{name}") for name in heard), "publishers"
+    )
+
+    def all_heard() -> bool:
+        # Until the node has found the new listeners, what they want is not built.
+        rig.send(camera, image(5, rig.next_stamp()))
+        return all(heard.values())
+
+    rig.peer.spin_until(all_heard, "overlay and confidence")
+    overlay, confidence = heard["overlay"][-1], heard["confidence"][-1]
+    assert (overlay.encoding, confidence.encoding) == ("rgb8", "mono8")
+    assert bytes(overlay.data) == expected.overlay.tobytes()
+    assert bytes(confidence.data) == expected.confidence.tobytes()
+    jpeg = heard["overlay/compressed"][-1]
+    decoded = cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == expected.overlay.shape
+    assert overlay.header.frame_id == jpeg.header.frame_id == before.header.frame_id == "lens"
+    for subscription in subscriptions:
+        node.destroy_subscription(subscription)
+
+
+def test_labels_are_latched(rig, segmenter):
+    qos = QoSProfile(
+        depth=1,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        reliability=ReliabilityPolicy.RELIABLE,
+    )
+    labels = rig.peer.collect(String, "/bisenet/labels", qos)
+    rig.peer.spin_until(lambda: labels, "labels")
+    said = json.loads(labels[0].data)
+    assert said["unlabelled"] == 255
+    assert [c["name"] for c in said["classes"]] == list(segmenter.labels.names)
+    assert [tuple(c["color"]) for c in said["classes"]] == list(segmenter.labels.colours)
+
+
+def broken_messages() -> dict[str, Image]:
+    def changed(**values) -> Image:
+        message = image(0, 1)
+        for name, value in values.items():
+            setattr(message, name, value)
+        return message
+
+    return {
+        "short data": changed(data=bytes(100)),
+        "no data": changed(data=b""),
+        "small step": changed(step=79),
+        "no height": changed(height=0),
+        "no width": changed(width=0),
+        "unknown encoding": changed(encoding="32FC1"),
+        "empty encoding": changed(encoding=""),
+        "gigantic": changed(height=100_000, width=100_000, step=300_000),
+    }
+
+
+def test_broken_images_are_refused_with_a_reason_and_good_ones_served(rig, camera):
+    rejected = int(rig.values()["rejected"])
+    for number, (name, message) in enumerate(broken_messages().items(), start=1):
+        camera.publish(message)
+        rig.count("rejected", rejected + number)
+        assert rig.values()["last_reject_reason"], name
+        rig.send(camera, image(number, rig.next_stamp()))
+    assert "image refused" in rig.process.output
+
+
+def test_diagnostics_carry_the_contracts_keys(rig, camera, segmenter, small_weights):
+    rig.send(camera, image(0, rig.next_stamp()))
+    found = rig.values()
+    stages = ("decode", "preprocess", "forward", "postprocess", "publish")
+    keys = {"input_fps", "output_fps", "target_fps", "superseded", "rejected"}
+    keys |= {"last_reject_reason", "deadline_misses"}
+    keys |= {f"frame_age_ms_p{p}" for p in (50, 95, 99)} | {f"{s}_ms_p50" for s in stages}
+    assert keys <= set(found)
+    assert all(float(found[f"{stage}_ms_p50"]) >= 0 for stage in stages)
+    model = rig.values("bisenet: model")
+    assert (model["device"], model["precision"], model["engine"]) == ("cpu", "fp32", "torch")
+    assert model["num_classes"] == "3" and model["input_size"] == "128x96"
+    assert model["weights"].startswith(f"{small_weights.name} ")
+    assert float(model["uptime_s"]) > 0 and "gpu_memory_mb" in model
+
+
+def test_every_parameter_has_a_description_and_its_range(rig):
+    client = rig.peer.node.create_client(DescribeParameters, "/bisenet/describe_parameters")
+    request = DescribeParameters.Request(names=list(FIELDS))
+    described = {d.name: d for d in rig.call(client, request).descriptors}
+    assert set(described) == set(FIELDS)
+    for name, field in FIELDS.items():
+        found = described[name]
+        assert field.metadata["description"] in found.description
+        ranges = list(found.floating_point_range) + list(found.integer_range)
+        if field.metadata["low"] is not None:
+            assert (ranges[0].from_value, ranges[0].to_value) == (
+                field.metadata["low"],
+                field.metadata["high"],
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("rate", -1.0, "1000"),
+        ("rate", float("nan"), "1000"),
+        ("overlay_alpha", 1.5, "1.0"),
+        ("confidence_threshold", -0.1, "1.0"),
+        ("jpeg_quality", 0, "100"),
+        ("rate", "fast", "number"),
+        ("device", "cuda", "cannot change"),
+        ("precision", "int3", "fp32"),
+        ("weights", "/nowhere/at/all.safetensors", "/nowhere/at/all.safetensors"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_range(rig, name, value, said):
+    ((successful, reason),) = rig.set(**{name: value})
+    assert not successful
+    assert said in reason
+
+
+def test_live_parameters_take_hold(rig, camera, segmenter):
+    assert rig.set(confidence_threshold=1.0) == [(True, "")]
+    mask = rig.send(camera, image(2, rig.next_stamp()))
+    assert set(mask.data) == {255}
+    assert rig.set(confidence_threshold=0.0, rate=200)[0][0]  # a whole number will do
+    mask = rig.send(camera, image(2, rig.next_stamp()))
+    assert bytes(mask.data) == segmenter([picture(2)])[0].mask.tobytes()
+    assert rig.values()["target_fps"] == "200.000"
+    assert rig.set(rate=0.0) == [(True, "")]
+
+
+def test_other_weights_are_swapped_in_while_running(rig, camera, small_weights, tmp_path):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(small_weights.read_bytes())
+    before = rig.values("bisenet: model")["weights"]
+    assert rig.set(weights=str(other)) == [(True, "")]
+    assert rig.values("bisenet: model")["weights"] == before.replace(small_weights.name, other.name)
+    rig.send(camera, image(4, rig.next_stamp()))
+    other.write_bytes(b"rubbish")
+    ((successful, reason),) = rig.set(weights=str(other))
+    assert not successful and "other.safetensors" in reason
+    rig.send(camera, image(4, rig.next_stamp()))
+    assert rig.set(weights=str(small_weights)) == [(True, "")]
+
+
+def test_nothing_is_published_without_a_new_frame(rig, camera):
+    rig.send(camera, image(0, rig.next_stamp()))
+    rig.peer.spin_for(0.5)
+    seen = len(rig.masks)
+    rig.peer.spin_for(1.0)
+    assert len(rig.masks) == seen
+    stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in rig.masks]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_a_silent_camera_is_stale_and_comes_back(rig, camera):
+    rig.peer.spin_until(
+        lambda: status_values(rig.reports[-1], "camera camera")["level"] == b"\x03", "STALE"
+    )
+    rig.send(camera, image(0, rig.next_stamp()))
+    rig.peer.spin_until(
+        lambda: status_values(rig.reports[-1], "camera camera")["level"] != b"\x03", "not STALE"
+    )
+
+
+def test_compressed_frames_at_a_fixed_rate(tmp_path, domain, small_weights, segmenter):
+    """Thirty a second in, five out: the newest win, the rest are counted, the broken refused."""
+    options = ("image_transport:=compressed", "rate:=5.0", f"weights:={small_weights}", *BASE)
+    rig = Rig(domain, tmp_path, *options)
+    try:
+        camera = rig.advertise(CompressedImage, "/camera/image_raw/compressed")
+        jpegs = {}
+        for number in range(1, 61):
+            message = CompressedImage(format="jpeg")
+            message.header.stamp.sec = number
+            jpegs[number] = cv2.imencode(".jpg", picture(number))[1].tobytes()
+            message.data = jpegs[number]
+            camera.publish(message)
+            rig.peer.spin_for(1 / 30)
+        camera.publish(CompressedImage(format="jpeg", data=jpegs[1][:-200]))
+        rig.count("rejected", 1)
+        found = rig.values()
+        received, superseded = int(found["received"]), int(found["superseded"])
+        published = int(found["published"])
+        # The subscription keeps one message, so a burst may lose some before they are counted.
+        assert 30 <= received <= 61
+        assert published == len(rig.masks) == received - 1 - superseded
+        assert 5 <= published <= 2 + 5 * 5  # two seconds of ticks, more on a machine that dawdles
+        for mask in rig.masks:
+            pixels = from_compressed(jpegs[mask.header.stamp.sec])
+            expected = segmenter([pixels.image], pixels.order)[0].mask
+            assert bytes(mask.data) == expected.tobytes()
+    finally:
+        rig.close()
+
+
+def test_a_best_effort_camera_is_heard(tmp_path, domain, small_weights):
+    rig = Rig(domain, tmp_path, f"weights:={small_weights}", *BASE)
+    try:
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+        camera = rig.advertise(Image, "/camera/image_raw", qos)
+        rig.peer.spin_until(
+            lambda: camera.publish(image(0, rig.next_stamp())) or rig.masks, "a mask"
+        )
+    finally:
+        rig.close()
+
+
+def test_a_camera_that_cannot_be_matched_is_reported(tmp_path, domain, small_weights):
+    rig = Rig(domain, tmp_path, f"weights:={small_weights}", "image_reliability:=reliable", *BASE)
+    try:
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+        rig.peer.node.create_publisher(Image, "/camera/image_raw", qos)
+        rig.peer.spin_until(
+            lambda: (
+                rig.reports
+                and "best_effort" in status_values(rig.reports[-1], "camera camera")["message"]
+            ),
+            "the mismatch in diagnostics",
+        )
+        assert "image_reliability" in rig.process.output
+    finally:
+        rig.close()
+
+
+def test_two_cameras_of_different_sizes_share_the_model(tmp_path, domain, small_weights, segmenter):
+    topics = "image_topics:=['/front/image_raw', '/rear/image_raw']"
+    rig = Rig(domain, tmp_path, f"weights:={small_weights}", topics, *BASE)
+    try:
+        sizes = {"front": (60, 80), "rear": (96, 50)}
+        cameras = {n: rig.advertise(Image, f"/{n}/image_raw") for n in sizes}
+        masks = {n: rig.peer.collect(Image, f"/bisenet/{n}/mask") for n in sizes}
+        rig.peer.spin_until(
+            lambda: all(rig.peer.node.count_publishers(f"/bisenet/{n}/mask") for n in sizes),
+            "both outputs",
+        )
+
+        def both() -> bool:
+            for seed, (name, size) in enumerate(sizes.items()):
+                cameras[name].publish(image(seed, rig.next_stamp(), size))
+            rig.peer.spin_for(0.1)
+            return all(masks.values())
+
+        rig.peer.spin_until(both, "masks of both cameras")
+        for seed, (name, size) in enumerate(sizes.items()):
+            expected = segmenter([picture(seed, size)])[0].mask
+            found = np.frombuffer(masks[name][-1].data, np.uint8).reshape(size)
+            assert (found != expected).mean() < 0.002  # a batch rounds differently
+            assert int(rig.values(f"camera {name}")["published"]) >= 1
+    finally:
+        rig.close()
