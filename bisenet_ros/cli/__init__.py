@@ -1,0 +1,26 @@
+"""``python -m bisenet_ros``: one file a subcommand."""
+
+from __future__ import annotations
+
+import sys
+
+from bisenet_ros.errors import BisenetError
+
+EXTRA = "pip install 'bisenet_ros[tools]'"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand and return its exit code: 0 good, 1 a bar not met, 2 arguments, 3 data."""
+    try:
+        from bisenet_ros.cli.app import app
+    except ModuleNotFoundError as error:
+        print(f"the command line needs {error.name}: {EXTRA}", file=sys.stderr)
+        return 2
+    try:
+        app(arguments, prog_name="python -m bisenet_ros")
+    except BisenetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    return 0

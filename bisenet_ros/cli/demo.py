@@ -1,0 +1,182 @@
+"""``python -m bisenet_ros demo``."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SAMPLE_BAG = "test/data/camvid_drive"
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="folder for the film, the picture, the report")] = Path(
+        "out/demo"
+    ),
+    bag: Annotated[
+        Path | None,
+        typer.Option(help=f"bag with camera and labels; without it {SAMPLE_BAG}"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="weights file; without it the one shipped")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="frames a second to play")] = 15.0,
+    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    json: Annotated[Path | None, typer.Option(help="write metrics.json here too")] = None,
+) -> None:
+    """Play a bag through the real node over DDS, score the masks, and show what it saw."""
+    from rich.console import Console
+
+    from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
+    from bisenet_ros.evaluation.files import check_writable
+
+    if not (math.isfinite(rate) and 0 < rate <= 1000):
+        raise ArgumentError(f"--rate is {rate:g}; expected above 0 and at most 1000 Hz")
+    if weights is not None and not weights.is_file():
+        raise DataError(f"--weights {weights} is no file; see weights/README.md for those shipped")
+    if json is not None:
+        check_writable(json, "--json")
+    console = Console()
+    with _interruptible():
+        metrics = _run(out, bag or _sample_bag(), weights, rate, device, json, console)
+    console.print("", _figure_table(metrics), "", _class_table(metrics), "", sep="\n")
+    console.print(f"{out / 'report.html'}, {out / 'overlay.mp4'}, {out / 'overlay.png'}")
+    if metrics["problems"]:
+        raise BarNotMet("; ".join(metrics["problems"]))
+
+
+def _sample_bag() -> Path:
+    """The shipped bag, relative where the demo is run in a checkout."""
+    return Path(SAMPLE_BAG) if Path(SAMPLE_BAG).exists() else CHECKOUT / SAMPLE_BAG
+
+
+def _run(
+    out: Path,
+    bag: Path,
+    weights: Path | None,
+    rate: float,
+    device: str,
+    json: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Play, score, show; returns the metrics."""
+    from bisenet_ros.errors import BarNotMet
+    from bisenet_ros.evaluation import playback, summary
+    from bisenet_ros.evaluation.drive import Drive
+    from bisenet_ros.evaluation.files import staged, write_json
+    from bisenet_ros.evaluation.showing import show
+
+    drive = Drive.open(bag, playback.IMAGE_TOPIC, playback.LABELS_TOPIC)
+    plan = playback.Plan(bag, rate, weights, device)
+    with staged(out, "--out") as scratch:
+        with _progress(console, drive.frames) as progress:
+            played = playback.play(plan, scratch, progress)
+            progress("writing the report", None)
+            metrics = summary.metrics(plan, drive, played)
+            if not metrics["masks"]:
+                raise BarNotMet("; ".join(metrics["problems"]))
+            results = scratch / "results"
+            write_json(results / "metrics.json", metrics)
+            show(metrics, drive, played, results)
+        if json is not None:
+            write_json(json, metrics)
+    return metrics
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the block with its children stopped, and the command with 130."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # SIGINT too, for shells start what is in the background with it ignored.
+    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+@contextlib.contextmanager
+def _progress(console: Console, frames: int) -> Iterator[Any]:
+    """A bar of masks; yields what :data:`bisenet_ros.evaluation.playback.Progress` says."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("masks"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=frames)
+
+        def tell(what: str, masks: int | None) -> None:
+            bar.update(task, description=what, completed=masks)
+
+        yield tell
+
+
+def _figure_table(metrics: dict[str, Any]) -> Table:
+    """The figures of the whole drive."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in _figures(metrics):
+        table.add_row(name, f"[bold]{value}[/bold]")
+    return table
+
+
+def _class_table(metrics: dict[str, Any]) -> Table:
+    """A row for each class."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("class", "IoU", "precision", "recall", "share"):
+        table.add_column(title, justify="left" if title == "class" else "right")
+    for name, values in metrics["per_class"].items():
+        keys = ("iou", "precision", "recall", "share")
+        table.add_row(name, *(_percent(values[key]) for key in keys))
+    return table
+
+
+def _figures(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    def figure(key: str, unit: str) -> str:
+        return "–" if metrics[key] is None else f"{metrics[key]:.1f} {unit}"
+
+    return [
+        ("mIoU", _percent(metrics["miou"])),
+        ("pixel accuracy", _percent(metrics["pixel_accuracy"])),
+        ("masks", f"{metrics['masks']} of {metrics['frames_played']} frames"),
+        ("published", _whole(metrics["published"])),
+        ("scored", str(metrics["scored"])),
+        ("superseded", _whole(metrics["superseded"])),
+        ("rejected", _whole(metrics["rejected"])),
+        ("output", figure("output_fps", "masks/s")),
+        ("age, median", figure("age_ms_p50", "ms")),
+        ("age, p95", figure("age_ms_p95", "ms")),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _whole(value: int | None) -> str:
+    return "–" if value is None else str(value)

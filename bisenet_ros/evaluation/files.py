@@ -1,0 +1,101 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bisenet_ros.errors import ArgumentError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one step; a reader never sees a part of it."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as JSON; NaN and infinity are refused, since JSON has none."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def make_folder(path: Path, what: str) -> Path:
+    """Create a folder with its parents, unless it exists; see that it can be written.
+
+    Raises:
+        ArgumentError: it cannot; ``what`` names the argument the folder came from.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise ArgumentError(_cannot_write(path, what, error)) from error
+
+
+def check_writable(path: Path, what: str) -> None:
+    """See now that a file can be written later; ArgumentError, naming ``what``, if not."""
+    if path.is_dir():
+        raise ArgumentError(f"{what} {path} is a folder; name a file")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise ArgumentError(_cannot_write(path, what, error)) from error
+
+
+@contextlib.contextmanager
+def staged(out: Path, what: str) -> Iterator[Path]:
+    """A scratch folder; what lies in its ``results`` moves into ``out`` when the block ends well.
+
+    Files of the same names are replaced; others in ``out`` stay. After an error ``out`` is as it
+    was, and does not exist if it did not.
+
+    Raises:
+        ArgumentError: ``out`` cannot be written; ``what`` names the argument it came from.
+    """
+    try:
+        # On the file system of ``out``, so that moving is renaming.
+        scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=_nearest_folder(out)))
+    except OSError as error:
+        raise ArgumentError(_cannot_write(out, what, error)) from error
+    try:
+        (scratch / "results").mkdir()
+        yield scratch
+        out.mkdir(parents=True, exist_ok=True)
+        for file in sorted((scratch / "results").iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The path itself if it exists, else its closest parent that does."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _cannot_write(path: Path, what: str, error: OSError) -> str:
+    return f"{what} {path} cannot be written ({error.strerror}); name a folder that can"
+
+
+def _umask() -> int:
+    value = os.umask(0o022)
+    os.umask(value)
+    return value

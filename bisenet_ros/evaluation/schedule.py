@@ -1,0 +1,96 @@
+"""When each frame is due, and which stamp it then bears."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+REMEMBERED = 1000  # frames whose shift is kept for messages that were recorded after them
+
+
+@dataclass(frozen=True)
+class Due:
+    """A moment of the schedule.
+
+    Attributes:
+        at_ns: when, on the monotonic clock.
+        stamp_ns: the stamp of the frame then published.
+        late_ns: how far the schedule had to be moved, because the frame before it took so long.
+    """
+
+    at_ns: int
+    stamp_ns: int
+    late_ns: int = 0
+
+
+class Schedule:
+    """Deadlines on an absolute grid, so that small delays never add up.
+
+    A frame that comes more than a period late moves the rest of the schedule: it is never
+    skipped, and those after it never come in a burst. A stamp that does not rise (the source
+    plays again, or its clock was set back) is due one period after the last.
+
+    Args:
+        rate: frames a second; None: as they were recorded.
+        fresh: whether frames bear the time they are due, by the wall clock; else their own.
+        period_ns: time between frames until two have shown it.
+        now, wall: the clocks, in ns; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        rate: float | None,
+        fresh: bool,
+        period_ns: int,
+        now: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._rate, self._fresh, self._now = rate, fresh, now
+        self._period = period_ns if rate is None else round(1e9 / rate)
+        self._wall_offset = wall() - now()
+        self._at: int | None = None
+        self._recorded = 0
+        self._anchor = (0, 0, 0)  # deadline, recorded stamp, frames since then
+        self._shifts: OrderedDict[int, int] = OrderedDict()
+        self._shift = 0
+
+    def due(self, recorded_ns: int) -> Due:
+        """The moment of the next frame, which was recorded at ``recorded_ns``."""
+        now = self._now()
+        at = now if self._at is None else self._deadline(recorded_ns)
+        late = max(0, now - at)
+        if self._at is None or late > self._period:
+            at = now
+            self._anchor = (at, recorded_ns, 0)
+        else:
+            late = 0
+        self._at, self._recorded = at, recorded_ns
+        stamp = at + self._wall_offset if self._fresh else recorded_ns
+        self._remember(recorded_ns, stamp - recorded_ns)
+        return Due(at, stamp, late)
+
+    def stamp(self, recorded_ns: int) -> int:
+        """The stamp of a message beside the frames: its own frame's, or moved like the last's."""
+        return recorded_ns + self._shifts.get(recorded_ns, self._shift)
+
+    def _deadline(self, recorded_ns: int) -> int:
+        anchor, anchor_recorded, count = self._anchor
+        assert self._at is not None
+        if self._rate is not None:
+            self._anchor = (anchor, anchor_recorded, count + 1)
+            return anchor + round((count + 1) * 1e9 / self._rate)
+        if recorded_ns <= self._recorded:
+            at = self._at + self._period
+            self._anchor = (at, recorded_ns, 0)
+            return at
+        self._period = recorded_ns - self._recorded
+        return anchor + recorded_ns - anchor_recorded
+
+    def _remember(self, recorded_ns: int, shift: int) -> None:
+        self._shift = shift
+        self._shifts[recorded_ns] = shift
+        self._shifts.move_to_end(recorded_ns)
+        if len(self._shifts) > REMEMBERED:
+            self._shifts.popitem(last=False)

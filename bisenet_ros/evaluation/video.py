@@ -1,0 +1,61 @@
+"""Films that every browser plays: H.264, yuv420p, BT.709, the index at the front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace
+
+BT709 = 1  # ITU-T H.273 code point of primaries, transfer and matrix alike
+QUALITY = "20"  # x264's constant rate factor
+
+
+def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: float) -> int:
+    """Write frames as an MP4.
+
+    Args:
+        path: the file.
+        frames: (number, (H, W, 3) uint8 RGB) in rising order of number; a frame stands at
+            ``number / rate`` seconds, so that a missing one leaves the film's time right. All have
+            the first one's size; an odd last row or column is left out, as yuv420p asks for.
+        rate: frames a second.
+
+    Returns:
+        How many frames were written.
+    """
+    speed = Fraction(rate).limit_denominator(1001)
+    written = 0
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as film:
+        stream = None
+        for number, rgb in frames:
+            height, width = rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2
+            if stream is None:
+                first = number
+                stream = _stream(film, width, height, speed)
+            picture = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(rgb[:height, :width]), format="rgb24"
+            ).reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            picture.pts = number - first
+            picture.time_base = 1 / speed
+            film.mux(stream.encode(picture))
+            written += 1
+        if stream is not None:
+            film.mux(stream.encode(None))
+    return written
+
+
+def _stream(
+    film: av.container.OutputContainer, width: int, height: int, speed: Fraction
+) -> av.VideoStream:
+    stream = film.add_stream("libx264", rate=speed, options={"crf": QUALITY, "preset": "medium"})
+    stream.width, stream.height = width, height
+    stream.pix_fmt = "yuv420p"
+    stream.time_base = stream.codec_context.time_base = 1 / speed
+    # Without these a player guesses the matrix from the size, and the classes' colours drift.
+    context = stream.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+    return stream

@@ -1,0 +1,208 @@
+"""``python -m bisenet_ros demo`` with the real node, player and recorder on the sample bag."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+from bag_maker import BagMaker, picture
+from harness import ROOT, own_domain, ros_environment
+
+from bisenet_ros.cli import main
+
+BAG = ROOT / "test/data/camvid_drive"
+OUTPUTS = ["metrics.json", "overlay.mp4", "overlay.png", "report.html"]
+MARK = "BISENET_ROS_TEST_MARK"
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """A domain of this module's own, and a mark by which its processes are found."""
+    with own_domain() as domain:
+        yield {**ros_environment(domain), MARK: f"{os.getpid()}-{domain}", "COLUMNS": "100"}
+
+
+def demo(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bisenet_ros", "demo", *map(str, arguments)]
+
+
+def run(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        demo(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def marked(environment: dict[str, str]) -> list[tuple[int, str]]:
+    """Id and command line of the processes that carry the mark."""
+    mark = f"{MARK}={environment[MARK]}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                line = (process / "cmdline").read_bytes().decode()
+                found.append((int(process.name), line))
+        except OSError:  # it has just ended, or is another user's
+            continue
+    return found
+
+
+def wait_for_a_mask(child: subprocess.Popen[str], folder: Path) -> None:
+    """Until the demo that writes into ``folder`` is in the middle of the drive."""
+    deadline = time.monotonic() + 60
+    while not any(folder.glob(".unfinished-*/recording/masks/*.png")):
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def finished(environment, small_weights, tmp_path_factory):
+    """One demo that went through."""
+    out = tmp_path_factory.mktemp("demo") / "deep" / "out"
+    copy = out.parents[1] / "copy.json"
+    done = run(environment, "--weights", small_weights, "--out", out, "--json", copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done, out, copy
+
+
+def test_the_demo_writes_its_four_files_and_nothing_else(finished, environment):
+    _, out, copy = finished
+    assert sorted(path.name for path in out.iterdir()) == OUTPUTS
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
+    assert copy.read_bytes() == (out / "metrics.json").read_bytes()
+    assert marked(environment) == []
+
+
+def test_the_figures_are_those_of_the_drive(finished):
+    done, out, _ = finished
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["frames_played"] == 101
+    # How many get through depends on how busy the machine is; that they add up does not.
+    assert 0 < metrics["masks"] <= metrics["published"] <= metrics["frames_received"] <= 101
+    assert metrics["published"] + metrics["superseded"] == metrics["frames_received"]
+    assert metrics["rejected"] == 0 and metrics["problems"] == []
+    assert metrics["scored"] == metrics["masks"] and metrics["unmatched_masks"] == 0
+    assert metrics["output_fps"] > 0
+    assert 0 < metrics["age_ms_p50"] <= metrics["age_ms_p95"]
+    assert list(metrics["per_class"]) == ["floor", "wall", "thing"]
+    assert set(metrics["per_class"]["wall"]) == {"iou", "precision", "recall", "share"}
+    assert 0 <= metrics["miou"] <= 1 and 0 <= metrics["pixel_accuracy"] <= 1
+    assert metrics["stage_ms"]["forward"] > 0
+    assert metrics["model"]["device"] and metrics["model"]["weights"].startswith("small")
+    assert len(metrics["frames"]) == metrics["masks"]
+    for word in ("mIoU", "superseded", "age, p95", "floor", "wall", "thing", "report.html"):
+        assert word in done.stdout
+
+
+def test_the_film_the_picture_and_the_report_can_be_opened(finished):
+    _, out, _ = finished
+    metrics = json.loads((out / "metrics.json").read_text())
+    with av.open(str(out / "overlay.mp4")) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height) == (480, 360)
+        frames = sum(1 for _ in film.decode(stream))
+    assert 0 < frames <= metrics["masks"]
+    assert cv2.imread(str(out / "overlay.png")).shape[1] > 2 * 480
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "data:video/mp4" in report and "camvid_drive" in report and "Brostow" in report
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_everything_and_leaves_nothing(environment, small_weights, tmp_path, sign):
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        demo("--weights", small_weights, "--out", out, "--rate", 2),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_a_mask(child, tmp_path)
+    child.send_signal(sign)
+    _, errors = child.communicate(timeout=40)
+    assert child.returncode == 130
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    assert marked(environment) == []
+
+
+def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
+    """The demo ends with ``code`` and one line that holds ``words``."""
+    assert main(["demo", *map(str, arguments)]) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0]
+
+
+def test_a_node_that_refuses_to_start_is_heard(
+    environment, small_weights, tmp_path, capsys, monkeypatch
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(small_weights.read_bytes()[:5000])
+    out = tmp_path / "out"
+    check_refused(capsys, ["--weights", broken, "--out", out], 3, "segmentation_node: ", "broken")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.safetensors"]
+
+
+def test_a_bag_that_cannot_be_read(tmp_path, capsys):
+    out = tmp_path / "out"
+    check_refused(capsys, ["--bag", tmp_path / "none", "--out", out], 3, "does not exist")
+    shutil.copytree(BAG, tmp_path / "cut")
+    mcap = tmp_path / "cut" / "camvid_drive.mcap"
+    mcap.write_bytes(mcap.read_bytes()[:50_000])
+    check_refused(capsys, ["--bag", tmp_path / "cut", "--out", out], 3, "cut")
+    assert not out.exists()
+
+
+def test_a_topic_that_the_bag_lacks_is_told_with_those_it_has(tmp_path, capsys):
+    with BagMaker(tmp_path / "bag") as bag:
+        bag.raw("/front/image_raw", 10**9, picture(0), "rgb8")
+    words = ("no topic /camera/image_raw/compressed", "/front/image_raw")
+    out = tmp_path / "out"
+    check_refused(capsys, ["--bag", tmp_path / "bag", "--out", out], 3, *words)
+    assert not out.exists()
+
+
+def test_wrong_arguments(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    check_refused(capsys, ["--out", tmp_path / "file"], 2, "--out", "cannot be written")
+    check_refused(capsys, ["--rate", 0, "--out", tmp_path / "o"], 2, "--rate is 0")
+    check_refused(capsys, ["--rate", "nan", "--out", tmp_path / "o"], 2, "--rate is nan")
+    check_refused(capsys, ["--json", tmp_path, "--out", tmp_path / "o"], 2, "is a folder")
+    missing = tmp_path / "w.safetensors"
+    check_refused(capsys, ["--weights", missing, "--out", tmp_path / "o"], 3, "w.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_node_that_dies_on_the_way_ends_the_demo(environment, small_weights, tmp_path):
+    child = subprocess.Popen(
+        demo("--weights", small_weights, "--out", tmp_path / "out", "--rate", 2),
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_a_mask(child, tmp_path)
+    nodes = [pid for pid, line in marked(environment) if "segmentation_node" in line]
+    assert len(nodes) == 1
+    os.kill(nodes[0], signal.SIGKILL)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 3
+    assert "segmentation_node: killed by SIGKILL" in errors and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    assert marked(environment) == []
