@@ -1,0 +1,70 @@
+# `make demo` and `make test` on a fresh machine: each sets up .venv first. Python 3.10 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARE := $(VENV)/share
+INDEX := $(SHARE)/ament_index/resource_index/packages
+STAMP := $(VENV)/.setup
+EXECUTABLES := segmentation_node camera_player evaluation_node
+
+# A sourced ROS distribution brings its own rclpy, built for another Python; here it stays outside.
+ifdef ROS_DISTRO
+unexport ROS_DISTRO PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH
+endif
+
+# glibc, OpenMP and Fast DDS read their settings before Python's first line (bisenet_ros/process.py).
+WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
+	from bisenet_ros.process import process_environment; \
+	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test clean
+
+help:
+	@echo "make setup   the environment, in $(VENV)"
+	@echo "make demo    plays the sample drive through the node; results in out/demo/"
+	@echo "make test    every test, ruff and mypy"
+	@echo "make clean   removes the environment, build products and caches"
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	$(WITH_ENVIRONMENT) $(BIN)/python -m bisenet_ros demo
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy bisenet_ros
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build install log *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "error: $(PYTHON) was not found; install Python 3.10 or newer, or pass PYTHON=" >&2; \
+		exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; 3.10 or newer is needed, pass PYTHON=" >&2; \
+		exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make $(VENV); install its venv module (python3-venv)" >&2; \
+		exit 2; }
+
+# The stamp comes last, so an interrupted setup is taken up again. The links are what colcon would
+# install: with AMENT_PREFIX_PATH=$(VENV), `ros2 run` and `ros2 launch` find the package as in a
+# workspace. `ros2 launch` looks for files without following links to folders, hence a real launch/.
+$(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt setuptools
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+		--no-build-isolation -e '.[node,ros,tools,train,test]'
+	mkdir -p $(VENV)/lib/bisenet_ros $(SHARE)/bisenet_ros/launch $(INDEX)
+	ln -sf $(EXECUTABLES:%=../../bin/%) $(VENV)/lib/bisenet_ros/
+	ln -sf $(addprefix ../../../,package.xml config weights) $(SHARE)/bisenet_ros/
+	ln -sf $(addprefix ../../../../,$(wildcard launch/*.py)) $(SHARE)/bisenet_ros/launch/
+	ln -sf ../../../../../resource/bisenet_ros $(INDEX)/
+	touch $@

@@ -1,0 +1,233 @@
+"""What the launch files take and what it means for the node, as plain values.
+
+The launch files turn this into launch's own objects; here it is tested without launch installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.process import recommended_environment
+from bisenet_ros.ros.parameters import FIELDS, Parameters, checked, expected
+
+PATIENCE = (
+    "4.0"  # seconds; the node leaves within 2 of SIGINT, a starved machine may need twice that
+)
+BOOLEANS = ("true", "false", "True", "False")  # Python launch files pass the latter two
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One launch argument: what ``--show-args`` prints.
+
+    Without ``default`` it must be given, without ``choices`` it takes any text.
+    """
+
+    name: str
+    default: str | None
+    description: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """Keyword arguments of launch's ``DeclareLaunchArgument``."""
+        choices = list(self.choices) or None  # launch refuses an empty list
+        return {
+            "name": self.name,
+            "default_value": self.default,
+            "description": self.description,
+            "choices": choices,
+        }
+
+
+def _of_parameter(name: str) -> Argument:
+    """The launch argument that sets the node's parameter of that name."""
+    default, metadata = getattr(Parameters(), name), FIELDS[name].metadata
+    description = metadata["description"]
+    if metadata["low"] is not None:
+        description += f" ({expected(name)})"
+    if isinstance(default, list):
+        return Argument(name, ",".join(default), f"{description}: /a,/b or [/a, /b]")
+    if isinstance(default, bool):
+        return Argument(name, str(default).lower(), description, BOOLEANS)
+    return Argument(name, str(default), description, metadata["choices"])
+
+
+# The node's parameters that the launch line can set; the others are set by a params file.
+PARAMETERS = (
+    "weights",
+    "num_classes",
+    "input_width",
+    "input_height",
+    "image_topic",
+    "image_topics",
+    "image_transport",
+    "rate",
+    "device",
+    "precision",
+    "engine",
+    "overlay_alpha",
+    "autostart",
+)
+
+
+def segment_arguments(params_file: str) -> tuple[Argument, ...]:
+    """The arguments of segment.launch.py; ``params_file`` is the one taken where none is given."""
+    return (
+        *map(_of_parameter, PARAMETERS),
+        Argument(
+            "params_file", params_file, "YAML file of parameters; the launch arguments given win"
+        ),
+        Argument("namespace", "", "namespace of the node and its topics"),
+        Argument("node_name", "bisenet", "name of the node; its topics are below it"),
+        Argument("use_sim_time", "false", "take the time from /clock", BOOLEANS),
+        Argument("rviz", "false", "show camera, mask and overlay in rviz2", BOOLEANS),
+        Argument("log_level", "info", "least severe message that is logged", LOG_LEVELS),
+    )
+
+
+REPLAY = (
+    Argument("bag", None, "rosbag2 to play: its folder, or an .mcap or .db3 file"),
+    Argument("rate_factor", "1.0", "speed of the replay; 1.0: as recorded"),
+    Argument("loop", "false", "start the bag again when it ends", BOOLEANS),
+    Argument("labels_topic", "/camera/labels/compressed", "true class ids in the bag, to score by"),
+    Argument("out", "out/replay", "folder that the scores are written into"),
+)
+
+
+def node_parameters(given: Mapping[str, str]) -> dict[str, Any]:
+    """The node's parameters that the launch arguments ``given`` set, in their own types.
+
+    Only what was given is in it, so that the params file decides about the rest. Arguments that
+    are none of the node's parameters are left out.
+
+    Raises:
+        ArgumentError: a value does not fit its parameter; names both, and what would fit.
+    """
+    chosen = {name: _typed(name, given[name]) for name in PARAMETERS if name in given}
+    if "use_sim_time" in given:
+        chosen["use_sim_time"] = _boolean("use_sim_time", given["use_sim_time"])
+    if "image_topic" in chosen and "image_topics" not in chosen:
+        # A camera named on the launch line replaces the several that a params file may name.
+        chosen["image_topics"] = [""]
+    return chosen
+
+
+def process_options(configurations: Mapping[str, str]) -> dict[str, Any]:
+    """Options of every process that the launch files start: environment, output and end.
+
+    ``configurations`` are launch's own; a ``launch-prefix`` in it (a debugger, say) is kept. Give
+    each process a name beside these, or launch calls it by its prefix.
+    """
+    options = {
+        "additional_env": recommended_environment(os.environ),
+        "output": "screen",
+        "sigterm_timeout": PATIENCE,
+        "sigkill_timeout": PATIENCE,
+    }
+    if shutil.which("setpriv") and "launch-prefix" not in configurations:
+        # launch that is ended by SIGTERM leaves its children behind; with this they get SIGINT.
+        options["prefix"] = "setpriv --pdeathsig INT"
+    return options
+
+
+def is_true(text: str) -> bool:
+    """Whether a launch argument out of ``BOOLEANS`` says true."""
+    return text.lower() == "true"
+
+
+def number(name: str, text: str) -> float:
+    """A launch argument as a number above 0, or :class:`ArgumentError`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise ArgumentError(f"{name} is {text!r}; expected a number above 0")
+    return value
+
+
+def existing_file(name: str, text: str) -> str:
+    """The path that a launch argument names, ``~`` resolved, or :class:`ArgumentError`."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ArgumentError(f"{name} is {text!r}, and there is no such file; pass {name}:=PATH")
+    return str(path)
+
+
+def full_name(*parts: str) -> str:
+    """A node's or topic's absolute name: ``parts`` joined, from the last absolute one on."""
+    whole: list[str] = []
+    for part in parts:
+        whole = [part] if part.startswith("/") else [*whole, part]
+    return "/" + "/".join(word for part in whole for word in part.split("/") if word)
+
+
+def bag_transport(bag: str, image_topic: str) -> str:
+    """``raw`` or ``compressed``: how the bag holds ``image_topic``.
+
+    A single file, unlike a bag's folder, has no list of topics beside it: ``raw`` is assumed.
+
+    Raises:
+        DataError: there is no such bag, or it holds the topic in neither way.
+    """
+    path = Path(bag).expanduser()
+    if not bag or not path.exists():
+        raise DataError(f"bag is {bag!r}, and there is no such file or folder; pass bag:=PATH")
+    if path.is_file():
+        return "raw"
+    topics = _bag_topics(path / "metadata.yaml")
+    if image_topic in topics:
+        return "raw"
+    if f"{image_topic}/compressed" in topics:
+        return "compressed"
+    held = ", ".join(topics) or "nothing"
+    raise DataError(f"{bag} holds no {image_topic}; it holds {held}; pass image_topic:=TOPIC")
+
+
+def _bag_topics(metadata: Path) -> list[str]:
+    try:
+        content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
+        counts = content["rosbag2_bagfile_information"]["topics_with_message_count"]
+        return sorted(entry["topic_metadata"]["name"] for entry in counts)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{metadata} is no bag's list of topics ({reason}); reindex it") from error
+
+
+def _typed(name: str, text: str) -> Any:
+    """The launch argument ``name`` in the type of its parameter, checked."""
+    default = getattr(Parameters(), name)
+    value: Any = text
+    if isinstance(default, bool):
+        return _boolean(name, text)
+    if isinstance(default, list):
+        # A list of nothing has no type in a params file; one empty topic says the same.
+        return checked(name, _topics(text)) or [""]
+    if isinstance(default, int | float):
+        try:
+            value = type(default)(text)
+        except ValueError:
+            raise ArgumentError(f"{name} is {text!r}; expected {expected(name)}") from None
+    return checked(name, value)
+
+
+def _topics(text: str) -> list[str]:
+    """``/a,/b`` or ``[/a, '/b']`` as a list."""
+    words = text.strip().removeprefix("[").removesuffix("]").split(",")
+    return [word.strip().strip("'\"") for word in words]
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in BOOLEANS:
+        raise ArgumentError(f"{name} is {text!r}; expected true or false")
+    return is_true(text)

@@ -1,0 +1,117 @@
+"""Plays a bag through segmentation_node and scores its masks against the labels in the bag.
+
+Takes the arguments of segment.launch.py too (weights, device, image_topic, rviz …). The bag starts
+once the node is ready, and everything ends with it; the scores are then in ``out``.
+"""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+from bisenet_ros.ros.launch_arguments import (
+    REPLAY,
+    bag_transport,
+    full_name,
+    is_true,
+    number,
+    process_options,
+)
+
+CLOCK = "100"  # Hz of /clock; its period bounds how late a stamp looks
+DISCOVERY = "1.0"  # seconds between the player's appearing and its first image
+SETTLE = 2.0  # seconds for the last masks to be computed and scored
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Build the description; the node's own arguments come with the included file."""
+    segment = Path(__file__).with_name("segment.launch.py")
+    return LaunchDescription(
+        [
+            *(DeclareLaunchArgument(**argument.declaration) for argument in REPLAY),
+            OpaqueFunction(function=start),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(str(segment)),
+                launch_arguments={"use_sim_time": "true"}.items(),
+            ),
+        ]
+    )
+
+
+def start(context: LaunchContext) -> list:
+    """Make the actions that start the scorer, and the player once the node is ready."""
+    chosen = context.launch_configurations
+    node = full_name(
+        chosen.get("ros_namespace", ""),
+        chosen.get("namespace", ""),
+        chosen.get("node_name", "bisenet"),
+    )
+    transport = bag_transport(chosen["bag"], chosen.get("image_topic", "/camera/image_raw"))
+    if not {"image_transport", "params_file"} & set(chosen):
+        chosen["image_transport"] = transport
+    options = process_options(chosen)
+    play, waiting = player(chosen, options), wait_for(node, options)
+
+    def on_exit(event: ProcessExited, _: LaunchContext) -> list:
+        if event.action is waiting:
+            return [play] if event.returncode == 0 else [Shutdown(reason="nothing to wait for")]
+        if event.process_name.startswith("segmentation_node"):
+            return [Shutdown(reason="the node ended")]
+        return []
+
+    return [
+        RegisterEventHandler(OnProcessExit(on_exit=on_exit)),
+        scorer(chosen, node, options),
+        waiting,
+    ]
+
+
+def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
+    """Describe evaluation_node, which writes its scores when it is ended."""
+    return Node(
+        package="bisenet_ros",
+        executable="evaluation_node",
+        exec_name="evaluation_node",
+        name="evaluation",
+        parameters=[
+            {
+                "mask_topic": f"{node}/mask",
+                "label_names_topic": f"{node}/labels",
+                "labels_topic": chosen["labels_topic"],
+                "out": chosen["out"],
+                "use_sim_time": True,
+            }
+        ],
+        on_exit=[Shutdown(reason="the scorer ended")],
+        **options,
+    )
+
+
+def wait_for(node: str, options: dict) -> ExecuteProcess:
+    """Describe a process that ends when the node has loaded its weights and says its labels."""
+    kind, qos = "std_msgs/msg/String", ["--qos-durability", "transient_local"]
+    qos += ["--qos-reliability", "reliable"]
+    topic = ["ros2", "topic", "echo", "--once", "--no-daemon", f"{node}/labels", kind, *qos]
+    return ExecuteProcess(cmd=topic, name="wait_for_node", **{**options, "output": "log"})
+
+
+def player(chosen: dict[str, str], options: dict) -> ExecuteProcess:
+    """Describe ``ros2 bag play``, at whose end everything ends."""
+    command = ["ros2", "bag", "play", chosen["bag"], "--clock", CLOCK]
+    command += ["--rate", str(number("rate_factor", chosen["rate_factor"]))]
+    command += ["--delay", DISCOVERY, "--disable-keyboard-controls"]
+    command += ["--loop"] if is_true(chosen["loop"]) else []
+    finish = TimerAction(period=SETTLE, actions=[Shutdown(reason="the bag ended")])
+    return ExecuteProcess(cmd=command, name="player", on_exit=[finish], **options)

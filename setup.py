@@ -1,0 +1,65 @@
+"""Installs the package: by colcon into a ROS 2 workspace, by pip into a virtual environment."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "bisenet_ros"
+SHARED = ("launch", "config", "weights")  # what a launch file or a user may open
+
+EXECUTABLES = ("segmentation_node", "camera_player", "evaluation_node")
+
+# On a robot these come from the distribution (package.xml, rosdep), under names pip does not know:
+# asked for as requirements, pip would put a second OpenCV and CUDA's gigabytes beside them. So
+# nothing is required outright, and a virtual environment asks for the extras it needs.
+EXTRAS = {
+    "node": ["numpy", "opencv-python>=4.5,<5", "pyyaml", "safetensors", "torch>=2.0"],
+    "ros": [
+        "ros-rclpy[fastrtps]",
+        "ros-sensor-msgs",
+        "ros-std-msgs",
+        "ros-std-srvs",
+        "ros-diagnostic-msgs",
+        "ros-lifecycle-msgs",
+        "ros-nav-msgs",
+        "ros-rcl-interfaces",
+        "ros-rosgraph-msgs",
+    ],
+    "tools": ["av", "jinja2", "matplotlib", "mcap", "pyyaml", "rich", "rosbags", "typer"],
+    "train": ["kornia", "lightning", "torchmetrics"],
+    "test": ["hypothesis", "mypy", "pytest", "ruff"],
+}
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """(folder below the prefix, files) for everything in ``SHARED``, folders kept."""
+    files: dict[str, list[str]] = {}
+    for top in SHARED:
+        for path in sorted(Path(top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                files.setdefault(f"share/{NAME}/{path.parent.as_posix()}", []).append(str(path))
+    return list(files.items())
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Real-time semantic segmentation of camera images with BiSeNetV2, for ROS 2",
+    author="bisenet_ros maintainers",
+    author_email="maintainers@bisenet-ros.org",
+    maintainer="bisenet_ros maintainers",
+    maintainer_email="maintainers@bisenet-ros.org",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={"": ["*.html", "*.j2", "*.css"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        *shared_files(),
+    ],
+    install_requires=[],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": [f"{name} = {NAME}.ros.{name}:main" for name in EXECUTABLES]},
+    zip_safe=True,
+)
