@@ -15,11 +15,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from bisenet_ros.errors import DataError
 from bisenet_ros.inference import Result, Wanted
 from bisenet_ros.ros import messages, qos
+from bisenet_ros.ros.camera_info import CameraInfoRelay
 from bisenet_ros.ros.parameters import Parameters
 from bisenet_ros.ros.statistics import CameraStatistics
 
 # Last parts of a topic that name the kind of picture, not the camera.
 PICTURE_WORDS = ("image", "compressed")
+MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Camera:
         self._subscription: Subscription | None = None
         self._reliability = ReliabilityPolicy.RELIABLE
         self.outputs = self._advertise(prefix)
+        self.calibration = CameraInfoRelay(node, topic, prefix, self._group)
 
     def _advertise(self, prefix: str) -> Outputs:
         def publisher(kind: type, name: str) -> Publisher:
@@ -108,7 +111,12 @@ class Camera:
                 qos.newest(wanted),
                 callback_group=self._group,
             )
-        trouble = qos.unmatched(wanted, offered) or self._other_type()
+        trouble = (
+            qos.unmatched(wanted, offered)
+            or self._other_type()
+            or self._losses(offered)
+            or qos.unheard(self.node, self.outputs.mask.topic_name)
+        )
         if trouble and trouble != self.trouble:
             self.node.get_logger().warning(f"{self.topic}: {trouble}")
         self.trouble = trouble
@@ -122,6 +130,7 @@ class Camera:
     def close(self) -> None:
         """Stop listening and withdraw the outputs."""
         self.deafen()
+        self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
 
@@ -141,6 +150,7 @@ class Camera:
         """Send what was built, under the header of the frame."""
         header, outputs = frame.message.header, self.outputs
         outputs.mask.publish(messages.to_image(header, result.mask, "mono8"))
+        self.calibration.publish(header, *result.mask.shape)
         if result.confidence is not None:
             outputs.confidence.publish(messages.to_image(header, result.confidence, "mono8"))
         if result.overlay is None:
@@ -160,7 +170,8 @@ class Camera:
         )
 
     def _receive(self, message: Image | CompressedImage) -> None:
-        self.statistics.received(self._now())
+        stamp = message.header.stamp
+        self.statistics.received(self._now(), stamp.sec + stamp.nanosec * 1e-9)
         try:
             # Before it may take the place of a good frame that waits.
             messages.check(message)
@@ -169,6 +180,21 @@ class Camera:
             return
         if self._offer(self.name, Frame(message)):
             self.statistics.superseded()
+
+    def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:
+        """A sentence if frames get lost between a best-effort publisher and here, or ``""``."""
+        if qos.BEST_EFFORT not in offered.values():
+            return ""
+        share = self.statistics.lost_share(self._now())
+        silent = self.statistics.last_input is None
+        if share < MUCH and not silent:
+            return ""
+        lost = "no image" if silent else f"only {1 - share:.0%} of the images"
+        return (
+            f"{lost} of {', '.join(offered)} arrives; it publishes best_effort, and large images "
+            "get lost in Fast DDS's default shared memory: start it with config/fastdds.xml "
+            "as the profile, or let it publish reliably"
+        )
 
     def _other_type(self) -> str:
         """A sentence if the topic carries another message type, or ``""``."""

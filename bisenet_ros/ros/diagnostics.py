@@ -25,6 +25,7 @@ class ModelFacts:
         max_failures: how many make an ERROR.
         last_failure: the newest error's text.
         active: whether the node is in its active state.
+        enabled: whether it works on frames.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class ModelFacts:
     max_failures: int = 5
     last_failure: str = ""
     active: bool = True
+    enabled: bool = True
 
 
 def camera_status(
@@ -43,6 +45,7 @@ def camera_status(
     target_fps: float,
     stale_after: float,
     trouble: str = "",
+    enabled: bool = True,
 ) -> DiagnosticStatus:
     """The status of one camera.
 
@@ -54,11 +57,15 @@ def camera_status(
         target_fps: the rate asked for; 0 means every frame.
         stale_after: seconds without input that make it STALE.
         trouble: why images may not arrive; makes a WARN.
+        enabled: whether the node works on frames; if not, no output is as it should be.
     """
     report = statistics.report(now)
     values: dict[str, object] = {"target_fps": target_fps, **report}
+    values["lost_share"] = statistics.lost_share(now)
     values["last_reject_reason"] = statistics.last_reject_reason
-    level, message = _camera_level(report, statistics, now, target_fps, stale_after, trouble)
+    level, message = _camera_level(
+        report, statistics, now, target_fps, stale_after, trouble, enabled
+    )
     return _status(f"{node}: camera {camera}", level, message, values)
 
 
@@ -74,6 +81,8 @@ def model_status(node: str, facts: ModelFacts) -> DiagnosticStatus:
         level, message = WARN, facts.fallback
     elif not facts.active:
         message = "inactive"
+    elif not facts.enabled:
+        message = "disabled by ~/enable"
     return _status(f"{node}: model", level, message, dict(facts.values))
 
 
@@ -84,6 +93,7 @@ def _camera_level(
     target_fps: float,
     stale_after: float,
     trouble: str,
+    enabled: bool,
 ) -> tuple[bytes, str]:
     last = statistics.last_input
     if last is None or now - last > stale_after:
@@ -92,6 +102,8 @@ def _camera_level(
     if trouble:
         return WARN, trouble
     reachable = min(target_fps, report["input_fps"]) if target_fps else report["input_fps"]
+    if not enabled:
+        return OK, "disabled by ~/enable"
     if report["output_fps"] < SLOW * reachable:
         return WARN, f"{report['output_fps']:.1f} masks a second where {reachable:.1f} could be"
     return OK, f"{report['output_fps']:.1f} masks a second"

@@ -18,6 +18,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -74,8 +75,9 @@ class EvaluationNode(Node):
         self._first_mask: float | None = None
         self._last_message: float | None = None
         self._subscribe()
-        self.create_timer(TELL_EVERY, self._tell)
-        self._looking = self.create_timer(LOOK_EVERY, self._look)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells while simulated time stands
+        self.create_timer(TELL_EVERY, self._tell, clock=steady)
+        self._looking = self.create_timer(LOOK_EVERY, self._look, clock=steady)
 
     def _declare(self, name: str) -> Any:
         default, description = PARAMETERS[name]

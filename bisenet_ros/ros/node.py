@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import traceback
 from typing import Any
 
 import torch
@@ -19,11 +20,14 @@ from bisenet_ros.checkpoints import fingerprint
 from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros import labels
+from bisenet_ros.ros.adaptive import Ladder, Models, ladder_sizes
+from bisenet_ros.ros.background import in_background
 from bisenet_ros.ros.camera import Camera, Frame, camera_names
 from bisenet_ros.ros.diagnostics import ModelFacts, camera_status, model_status
 from bisenet_ros.ros.parameters import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.parameters_declare import declare
 from bisenet_ros.ros.scheduler import NANO, Scheduler
+from bisenet_ros.ros.services import Services
 from bisenet_ros.ros.worker import Worker
 
 FOLLOW_PERIOD = 0.25  # seconds between looks at who publishes
@@ -42,7 +46,7 @@ class SegmentationNode(LifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("bisenet", **kwargs)
         self.failure: BisenetError | None = None  # why the last configure failed
-        self.segmenter: Segmenter | None = None
+        self.models: Models | None = None
         self.cameras: dict[str, Camera] = {}
         self.scheduler: Scheduler[Frame] | None = None
         self.worker: Worker | None = None
@@ -54,7 +58,9 @@ class SegmentationNode(LifecycleNode):
             raise ArgumentError(" ".join(str(error).split())) from error
         check_together(self.parameters)
         self.add_on_set_parameters_callback(self._set_parameters)
+        self.enabled = True
         self._labels = labels.LabelTopics(self)
+        self._own_services = Services(self, self._enable, self._reload)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on while sim time stands
         self.create_timer(DIAGNOSTICS_PERIOD, self._report, clock=steady)
@@ -68,12 +74,13 @@ class SegmentationNode(LifecycleNode):
         try:
             check_together(self.parameters)
             self._use(self._load(self.parameters))
+            self._make_cameras()
         except BisenetError as error:
             return self._refuse(error)
-        except (RuntimeError, MemoryError) as error:
-            # torch reports a GPU that is full or broken this way.
-            return self._refuse(BisenetError(f"the model cannot run: {error}".splitlines()[0]))
-        self._make_cameras()
+        except Exception as error:  # rclpy would swallow it: a full GPU, a broken driver, a bug
+            self.get_logger().debug(traceback.format_exc())
+            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            return self._refuse(BisenetError(f"the model cannot run: {first}"))
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -116,24 +123,39 @@ class SegmentationNode(LifecycleNode):
 
     # -- the model ---------------------------------------------------------------------------
 
-    def _load(self, parameters: Parameters) -> Segmenter:
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The model in force, at the input size in force."""
+        models = self.models
+        return None if models is None else models.current
+
+    def _load(self, parameters: Parameters) -> Models:
+        """The model at its input size and, if adaptive, at the smaller ones; all warmed up."""
         if parameters.threads:
             torch.set_num_threads(parameters.threads)
-        segmenter = Segmenter(
-            parameters.weights,
-            parameters.device,
-            parameters.precision,
-            parameters.engine,
-            parameters.input_size,
-        )
-        trained = None if parameters.any_input_size else parameters.input_size
-        segmenter.check(parameters.num_classes, trained)
-        segmenter.warm_up(len(parameters.topics()))
-        return segmenter
 
-    def _use(self, segmenter: Segmenter) -> None:
-        """Take the model from the next batch on, and say what its ids mean."""
-        self.segmenter = segmenter
+        def load(size: tuple[int, int] | None) -> Segmenter:
+            return Segmenter(
+                parameters.weights,
+                parameters.device,
+                parameters.precision,
+                parameters.engine,
+                size,
+            )
+
+        models = [load(parameters.input_size)]
+        trained = None if parameters.any_input_size else parameters.input_size
+        models[0].check(parameters.num_classes, trained)
+        if parameters.adaptive:
+            models += [load(size) for size in ladder_sizes(models[0].input_size)[1:]]
+        for model in models:
+            model.warm_up(len(parameters.topics()))
+        return Models(models, Ladder([model.input_size for model in models]))
+
+    def _use(self, models: Models) -> None:
+        """Take the models from the next batch on, and say what their ids mean."""
+        segmenter = models.current
+        self.models = models
         self._weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
         self._labels.publish(segmenter.labels, self.parameters.confidence_threshold)
         if segmenter.compute.fallback:
@@ -141,6 +163,7 @@ class SegmentationNode(LifecycleNode):
 
     def _refuse(self, error: BisenetError) -> TransitionCallbackReturn:
         self.failure = error
+        self._release()
         self.get_logger().fatal(str(error))
         return FAILURE
 
@@ -165,7 +188,9 @@ class SegmentationNode(LifecycleNode):
 
     def _offer(self, camera: str, frame: Frame) -> bool:
         scheduler = self.scheduler
-        return scheduler.offer(camera, frame) if scheduler is not None else False
+        if scheduler is None or not self.enabled:
+            return False
+        return scheduler.offer(camera, frame)
 
     def _start(self) -> None:
         simulated = bool(self.get_parameter("use_sim_time").value)
@@ -187,8 +212,17 @@ class SegmentationNode(LifecycleNode):
             self._model,
             lambda: self.parameters,
             self.now,
+            self._batch_done,
             self.get_logger(),
         )
+
+    def _batch_done(self, seconds: float) -> None:
+        models, rate = self.models, self.parameters.rate
+        if models is None:
+            return
+        if models.ladder.note(time.monotonic(), seconds, 1 / rate if rate else 0.0):
+            height, width = models.current.input_size
+            self.get_logger().info(f"the network's input is {width}x{height} from now on")
 
     def _stop(self) -> bool:
         for camera in self.cameras.values():
@@ -203,7 +237,7 @@ class SegmentationNode(LifecycleNode):
         for camera in self.cameras.values():
             camera.close()
         self.cameras = {}
-        self.segmenter = None
+        self.models = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -232,10 +266,25 @@ class SegmentationNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _swap(self, wanted: Parameters) -> None:
+        """Load beside the model that runs, in the time it leaves over; then take its place."""
         try:
-            self._use(self._load(wanted))
+            self._use(in_background(lambda: self._load(wanted)))
         except (RuntimeError, MemoryError) as error:
             raise BisenetError(f"{wanted.weights} cannot run: {error}".splitlines()[0]) from error
+
+    # -- services ----------------------------------------------------------------------------
+
+    def _enable(self, wanted: bool) -> str:
+        """Work on frames, or let them pass; everything stays loaded and connected."""
+        self.enabled = wanted
+        return "enabled" if wanted else "disabled: frames are received and let go"
+
+    def _reload(self) -> str:
+        """Load the weights file anew, beside the old one."""
+        if self.segmenter is None:
+            raise BisenetError("nothing is loaded yet; configure the node first")
+        self._swap(self.parameters)
+        return f"loaded {self._weights}"
 
     # -- clock and reports -------------------------------------------------------------------
 
@@ -266,6 +315,7 @@ class SegmentationNode(LifecycleNode):
                     self.parameters.rate,
                     self.parameters.stale_after,
                     camera.trouble,
+                    self.enabled,
                 )
                 for camera in self.cameras.values()
             ]
@@ -280,6 +330,7 @@ class SegmentationNode(LifecycleNode):
             max_failures=self.parameters.max_failures,
             last_failure=worker.last_failure if worker is not None else "",
             active=worker is not None,
+            enabled=self.enabled,
         )
 
     def _model_values(self) -> dict[str, str]:

@@ -87,6 +87,9 @@ class Parameters:
     engine: str = _parameter(
         "auto", "what runs the network; auto: the fastest exact one here", choices=ENGINES
     )
+    adaptive: bool = _parameter(
+        False, "step down to a smaller input size while the rate cannot be held, and up again"
+    )
     threads: int = _parameter(
         0, "CPU threads of the network; 0: one for each core", low=0, high=1024
     )

@@ -65,3 +65,32 @@ def unmatched(reliability: ReliabilityPolicy, offered: dict[str, ReliabilityPoli
         f"{', '.join(names)} offers best_effort but the node asks for reliable, so nothing "
         "arrives; set image_reliability to auto or best_effort"
     )
+
+
+def unheard(node: Node, topic: str) -> str:
+    """A sentence on subscribers that an output of ours cannot serve, both profiles named.
+
+    Outputs are volatile, so a subscription that asks for transient_local hears nothing.
+    """
+    for theirs in node.get_subscriptions_info_by_topic(topic):
+        for ours in node.get_publishers_info_by_topic(topic):
+            if ours.node_name != node.get_name():
+                continue
+            if _asks_more(theirs.qos_profile, ours.qos_profile):
+                return (
+                    f"/{theirs.node_name} asks {topic} for {in_words(theirs.qos_profile)}, the "
+                    f"node offers {in_words(ours.qos_profile)}, so it hears nothing; change its "
+                    "profile, or the node's by qos_overrides"
+                )
+    return ""
+
+
+def in_words(profile: QoSProfile) -> str:
+    """Reliability and durability of a profile, such as ``reliable, volatile``."""
+    return f"{profile.reliability.name.lower()}, {profile.durability.name.lower()}"
+
+
+def _asks_more(theirs: QoSProfile, ours: QoSProfile) -> bool:
+    reliable = theirs.reliability == RELIABLE and ours.reliability == BEST_EFFORT
+    latched_only = DurabilityPolicy.TRANSIENT_LOCAL
+    return reliable or (theirs.durability == latched_only and ours.durability != latched_only)

@@ -9,6 +9,8 @@ import numpy as np
 
 STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 WINDOW = 5.0  # seconds that rates and percentiles look back
+LONGEST_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag began again
+FEWEST_STEPS = 8  # between stamps, before they say anything of a camera's period
 LONGEST = 4096  # events a window keeps; more than WINDOW seconds at any camera's rate
 
 
@@ -40,6 +42,11 @@ class Window:
             return [float("nan")] * len(points)
         return [float(p) for p in np.percentile([value for _, value in self._events], points)]
 
+    def values(self, now: float) -> list[float]:
+        """The values, oldest first."""
+        self._forget(now)
+        return [value for _, value in self._events]
+
     def _forget(self, now: float) -> None:
         if now < self._started or (self._events and now < self._events[-1][0]):
             self._events.clear()
@@ -54,17 +61,40 @@ class CameraStatistics:
     def __init__(self, now: float) -> None:
         self._lock = threading.Lock()
         self._inputs, self._outputs, self._ages = Window(now), Window(now), Window(now)
+        self._steps = Window(now)
+        self._last_stamp = 0.0
         self._stages = {stage: Window(now) for stage in STAGES}
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
 
-    def received(self, now: float) -> None:
-        """A message came in, good or bad."""
+    def received(self, now: float, stamp: float = 0.0) -> None:
+        """A message came in, good or bad; ``stamp`` is its own, in seconds, 0 if it has none."""
         with self._lock:
             self.counts["received"] += 1
             self._inputs.add(now)
             self.last_input = now
+            step = stamp - self._last_stamp
+            if self._last_stamp and 0 < step < LONGEST_STEP:
+                self._steps.add(now, step)
+            self._last_stamp = stamp
+
+    def lost_share(self, now: float) -> float:
+        """Share of the camera's frames that did not arrive lately, 0–1, told by their stamps.
+
+        The camera's period is the shortest step that is usual; a step of k periods is k − 1
+        frames that never came. Few frames, or irregular ones, count as none lost.
+        """
+        with self._lock:
+            steps = np.array(self._steps.values(now))
+        if steps.size < FEWEST_STEPS:
+            return 0.0
+        period = float(np.percentile(steps, 10))
+        missing = np.rint(steps / period) - 1
+        regular = np.abs(steps / period - np.rint(steps / period)) < 0.25
+        if regular.mean() < 0.8:
+            return 0.0
+        return float(missing.sum() / (missing.sum() + steps.size))
 
     def superseded(self) -> None:
         """A newer frame took the place of one that waited."""
@@ -105,6 +135,8 @@ class CameraStatistics:
     def report(self, now: float) -> dict[str, float]:
         """Rates in frames a second, ages and stage times in milliseconds, counts as they are."""
         with self._lock:
+            if self.last_input is not None and self.last_input > now:
+                self.last_input = now  # the clock jumped back: silence counts from here
             ages = self._ages.percentiles(now, 50, 95, 99)
             rates = {"input_fps": self._inputs.rate(now), "output_fps": self._outputs.rate(now)}
             names = ("received", "published", "superseded", "rejected", "failed", "deadline_misses")

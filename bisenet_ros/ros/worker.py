@@ -37,6 +37,7 @@ class Worker:
         segmenter: called for the model to use, at each batch.
         parameters: called for the parameters in force, at each batch.
         now: seconds on the node's clock.
+        done: told the seconds that each batch took, from its frames to their publishing.
         logger: of the node.
     """
 
@@ -47,11 +48,12 @@ class Worker:
         segmenter: Callable[[], Segmenter],
         parameters: Callable[[], Parameters],
         now: Callable[[], float],
+        done: Callable[[float], None],
         logger: Any,
     ) -> None:
         self.scheduler, self.cameras = scheduler, cameras
         self.segmenter, self.parameters = segmenter, parameters
-        self.now, self.logger = now, logger
+        self.now, self.done, self.logger = now, done, logger
         self.failures = 0  # in a row
         self.last_failure = ""
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -90,6 +92,7 @@ class Worker:
             for one, result in zip(ready, results, strict=True):
                 self._publish(one, result, parameters, started)
             self.failures = 0
+            self.done(time.perf_counter() - started)
         except Exception as error:  # whatever the model raises, the robot keeps its node
             self._failed(ready, error)
 

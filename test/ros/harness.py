@@ -22,7 +22,7 @@ from rclpy.node import Node
 from bisenet_ros.process import process_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds; two busy cores need a few of them to import torch
+PATIENCE = 45.0  # seconds; two busy cores need a few of them to import torch
 
 
 @contextlib.contextmanager
@@ -48,6 +48,7 @@ def ros_environment(domain: int) -> dict[str, str]:
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
     )
 

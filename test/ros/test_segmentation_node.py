@@ -51,8 +51,13 @@ class Rig:
     def advertise(self, kind, topic: str, qos=5):
         """A publisher the node has found."""
         publisher = self.peer.node.create_publisher(kind, topic, qos)
-        self.peer.spin_until(lambda: publisher.get_subscription_count() > 0, f"ears on {topic}")
+        self.peer.spin_until(lambda: self.heard(publisher), f"ears on {topic}")
         return publisher
+
+    def heard(self, publisher) -> bool:
+        """Whether the node listens; fails with its own words if it has ended."""
+        assert self.process.child.poll() is None, self.process.output
+        return publisher.get_subscription_count() > 0
 
     def next_stamp(self) -> int:
         self.stamp += 1

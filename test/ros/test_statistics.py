@@ -50,6 +50,36 @@ def test_a_clock_that_jumps_back_starts_anew():
     assert window.rate(11.0) == pytest.approx(2.0)
 
 
+def test_lost_frames_show_in_the_stamps_that_arrive():
+    statistics = CameraStatistics(0.0)
+    for i in range(100):
+        if i % 4:
+            statistics.received(i / 30, 1000 + i / 30)
+    assert statistics.lost_share(3.3) == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("shake", [0.0, 0.15])
+def test_a_whole_or_shaken_camera_loses_nothing(shake):
+    random = np.random.default_rng(0)
+    statistics = CameraStatistics(0.0)
+    for i in range(100):
+        statistics.received(i / 30, 1000 + (i + random.uniform(-shake, shake)) / 30)
+    assert statistics.lost_share(3.3) < 0.05
+
+
+def test_irregular_stamps_a_loop_and_few_frames_say_nothing_of_losses():
+    random = np.random.default_rng(0)
+    irregular, looped, few = (CameraStatistics(0.0) for _ in range(3))
+    stamp = 1000.0
+    for i in range(100):
+        stamp += random.uniform(0.01, 0.2)
+        irregular.received(i / 30, stamp)
+        looped.received(i / 30, 1000 + (i % 50) / 30)
+    for i in range(4):
+        few.received(i, 1000 + i * (i + 1))
+    assert [s.lost_share(3.3) for s in (irregular, looped, few)] == [0.0, 0.0, 0.0]
+
+
 def fed(seconds: float = 10.0, fps: float = 10.0, served: float = 1.0) -> CameraStatistics:
     statistics = CameraStatistics(0.0)
     for i in range(int(seconds * fps)):
@@ -92,10 +122,23 @@ def test_stale_without_input():
     assert status.level == STALE and "no image for" in status.message
 
 
+def test_silence_after_a_clock_that_jumped_back_is_noticed():
+    statistics = fed()
+    assert camera_status("n", "c", statistics, 1.0, 15.0, 2.0).level != STALE
+    assert camera_status("n", "c", statistics, 3.5, 15.0, 2.0).level == STALE
+
+
 def test_trouble_is_told():
     assert camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "wrong type").level == WARN
     status = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0, "wrong type")
     assert status.level == STALE and "wrong type" in status.message
+
+
+def test_a_disabled_node_owes_no_masks():
+    idle = fed(served=0.1)
+    assert camera_status("n", "c", idle, 9.95, 15.0, 2.0).level == WARN
+    status = camera_status("n", "c", idle, 9.95, 15.0, 2.0, enabled=False)
+    assert status.level == OK and "disabled" in status.message
 
 
 def test_the_model_status_follows_failures_and_fallbacks():

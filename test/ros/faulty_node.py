@@ -1,0 +1,33 @@
+"""segmentation_node whose forward pass fails as long as the file named first exists."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from bisenet_ros.inference import Segmenter
+from bisenet_ros.ros.spin import run
+
+
+def main() -> int:
+    """Wrap the Segmenter's call, then run the node as it is."""
+    switch = Path(sys.argv[1])
+    call = Segmenter.__call__
+
+    def failing(self, *arguments, **options):
+        if switch.exists():
+            raise RuntimeError("injected failure of the forward pass")
+        return call(self, *arguments, **options)
+
+    Segmenter.__call__ = failing
+    stop = threading.Event()
+    import signal
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    return run(sys.argv[1:], stop, lambda: None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
