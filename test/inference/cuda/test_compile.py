@@ -1,0 +1,73 @@
+"""The kernels compile for the GPUs that matter; needs no GPU, and the interpreter allows more."""
+
+import os
+
+import pytest
+
+ORIN, HOPPER = 87, 90  # compute capabilities of Jetson AGX Orin and H100/H200
+
+triton = pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing"
+)
+
+POINTERS = {
+    "levels": "*{half}",
+    "out": "*{half}",
+    "logits": "*{half}",
+    "raw": "*u8",
+    "palette": "*u8",
+    "mask_out": "*u8",
+    "confidence_out": "*u8",
+    "overlay_out": "*u8",
+    "row_places": "*i32",
+    "column_places": "*i32",
+    "row_shares": "*{share}",
+    "column_shares": "*{share}",
+    "threshold": "fp32",
+    "camera_share": "fp32",
+    "colour_share": "fp32",
+}
+
+
+def compile_for(kernel, capability: int, half: str, share: str, constants: dict) -> str:
+    """The PTX of a kernel; ptxas has assembled it too."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    kinds = {name: kind.format(half=half, share=share) for name, kind in POINTERS.items()}
+    signature = {
+        name: "constexpr" if name in constants else kinds.get(name, "i32")
+        for name in kernel.arg_names
+    }
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    options = {"enable_fp_fusion": False}
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    assert compiled.asm["cubin"]
+    return compiled.asm["ptx"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+
+@pytest.mark.parametrize("capability", [ORIN, HOPPER])
+@pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
+def test_fit_compiles(capability, half):
+    from bisenet_ros.inference.cuda import kernels
+
+    compile_for(kernels._fit_kernel, capability, half, "i32", {"BLOCK": kernels.BLOCK})
+
+
+@pytest.mark.parametrize("capability", [ORIN, HOPPER])
+@pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
+@pytest.mark.parametrize("probable", [False, True])
+def test_classify_compiles_and_rounds_as_written(capability, half, probable):
+    from bisenet_ros.inference.cuda import kernels
+
+    constants = {"CLASSES": 19, "PROBABLE": probable, "BLOCK": kernels.BLOCK}
+    ptx = compile_for(kernels._classify_kernel, capability, half, "fp32", constants)
+    assert "fma.rn.f32" not in ptx  # a product and a sum in one rounding: not what plain.py does
+    assert ".local" not in ptx  # nothing spilled to memory
+    assert "0f4B400000" in ptx and "0fCB400000" in ptx  # the rounding was not optimised away
