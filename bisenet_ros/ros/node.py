@@ -21,7 +21,6 @@ from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros import labels
 from bisenet_ros.ros.adaptive import Ladder, Models, ladder_sizes
-from bisenet_ros.ros.background import in_background
 from bisenet_ros.ros.camera import Camera, Frame, camera_names
 from bisenet_ros.ros.diagnostics import ModelFacts, camera_status, model_status
 from bisenet_ros.ros.parameters import FIELDS, Parameters, check_together, checked
@@ -266,9 +265,13 @@ class SegmentationNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _swap(self, wanted: Parameters) -> None:
-        """Load beside the model that runs, in the time it leaves over; then take its place."""
+        """Load beside the model that runs, then take its place between two batches.
+
+        At the same priority: at a lower one the loading would be put off while it holds Python's
+        lock, and the frames with it.
+        """
         try:
-            self._use(in_background(lambda: self._load(wanted)))
+            self._use(self._load(wanted))
         except (RuntimeError, MemoryError) as error:
             raise BisenetError(f"{wanted.weights} cannot run: {error}".splitlines()[0]) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bisenet_ros.errors import ArgumentError
 
-ENGINES = ("auto", "torch")
+ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")

@@ -15,6 +15,9 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.ros.node import SegmentationNode
 
 LOOK = 0.1  # seconds between looks at the stop flag
+# Seconds a thread may keep Python's lock from another. To receive a message takes the lock some
+# dozens of times; at the default of 5 ms a thread that loads weights would hold up every frame.
+SWITCH = 0.0005
 PATIENCE = 0.5  # seconds that callbacks in hand get to end; the whole exit has 2
 
 
@@ -41,6 +44,7 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
         stop: set by whoever wants the node to end.
         started: called once the node has something to close.
     """
+    sys.setswitchinterval(SWITCH)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = SegmentationNode()

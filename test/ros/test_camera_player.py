@@ -312,7 +312,7 @@ LIVE = """
 import sys, time
 import numpy as np
 from bisenet_ros.evaluation.sources import Frame
-from bisenet_ros.ros import camera_player
+from bisenet_ros.ros import player
 
 
 class Camera:
@@ -327,8 +327,8 @@ class Camera:
         print("closed")
 
 
-camera_player.open_source = lambda *_: Camera()
-sys.exit(camera_player.main(sys.argv[1:]))
+player.open_source = lambda *_: Camera()
+sys.exit(player.main(sys.argv[1:]))
 """
 
 
