@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 SHARE := $(VENV)/share
 INDEX := $(SHARE)/ament_index/resource_index/packages
 STAMP := $(VENV)/.setup
+JAZZY := .venv-jazzy
 EXECUTABLES := segmentation_node camera_player evaluation_node
 
 # A sourced ROS distribution brings its own rclpy, built for another Python; here it stays outside.
@@ -19,12 +20,13 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test test-jazzy clean
 
 help:
 	@echo "make setup   the environment, in $(VENV)"
 	@echo "make demo    plays the sample drive through the node; results in out/demo/"
 	@echo "make test    every test, ruff and mypy"
+	@echo "make test-jazzy   the node's tests against ROS 2 Jazzy, in $(JAZZY)"
 	@echo "make clean   removes the environment, build products and caches"
 
 setup: $(STAMP)
@@ -38,8 +40,11 @@ test: $(STAMP)
 	$(BIN)/mypy bisenet_ros
 	$(BIN)/python -m pytest
 
+test-jazzy: $(JAZZY)/.setup
+	$(JAZZY)/bin/python -m pytest test/ros test/cli
+
 clean:
-	rm -rf $(VENV) build install log *.egg-info
+	rm -rf $(VENV) $(JAZZY) build install log *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -67,4 +72,15 @@ $(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
 	ln -sf $(addprefix ../../../,package.xml config weights) $(SHARE)/bisenet_ros/
 	ln -sf $(addprefix ../../../../,$(wildcard launch/*.py)) $(SHARE)/bisenet_ros/launch/
 	ln -sf ../../../../../resource/bisenet_ros $(INDEX)/
+	touch $@
+
+# The package itself is not installed here: the tests run the checkout.
+$(JAZZY)/.setup: constraints.txt constraints-jazzy.txt setup.py Makefile
+	test -x $(JAZZY)/bin/python || $(PYTHON) -m venv $(JAZZY)
+	grep -v '^ros-' constraints.txt > $(JAZZY)/constraints.txt
+	cat constraints-jazzy.txt >> $(JAZZY)/constraints.txt
+	$(JAZZY)/bin/python -m pip install --disable-pip-version-check \
+		-c $(JAZZY)/constraints.txt setuptools
+	$(JAZZY)/bin/python -m pip install --disable-pip-version-check --no-build-isolation \
+		-c $(JAZZY)/constraints.txt -e '.[node,ros,tools,test]'
 	touch $@
