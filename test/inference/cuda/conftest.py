@@ -22,6 +22,15 @@ KERNELS_RUN = INTERPRETED or torch.cuda.is_available()
 collect_ignore = [] if KERNELS_RUN else ["test_kernels.py"]
 
 
+@pytest.fixture(autouse=True, scope="package")
+def one_thread():
+    """Images this small are done before a second thread has been told."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """Where kernels run in this process."""

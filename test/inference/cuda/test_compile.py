@@ -1,6 +1,7 @@
 """The kernels compile for the GPUs that matter; needs no GPU, and the interpreter allows more."""
 
 import os
+import re
 
 import pytest
 
@@ -12,6 +13,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 POINTERS = {
+    "x": "*{half}",
+    "bias": "*{half}",
     "levels": "*{half}",
     "out": "*{half}",
     "logits": "*{half}",
@@ -71,3 +74,15 @@ def test_classify_compiles_and_rounds_as_written(capability, half, probable):
     assert "fma.rn.f32" not in ptx  # a product and a sum in one rounding: not what plain.py does
     assert ".local" not in ptx  # nothing spilled to memory
     assert "0f4B400000" in ptx and "0fCB400000" in ptx  # the rounding was not optimised away
+
+
+@pytest.mark.parametrize("capability", [ORIN, HOPPER])
+@pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
+def test_bias_relu_compiles(capability, half):
+    from bisenet_ros.inference.cuda import kernels
+
+    constants = {"CHANNELS": 64, "BLOCK": kernels.WIDE_BLOCK}
+    ptx = compile_for(kernels._bias_relu_kernel, capability, half, "fp32", constants)
+    assert "fma.rn.f32" not in ptx
+    if half != "fp32":  # narrowed to the nearest, as PyTorch does
+        assert re.search(r"(cvt|add)\.rn\.b?f16", ptx)

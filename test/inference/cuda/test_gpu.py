@@ -66,6 +66,13 @@ def test_a_graph_is_captured_and_gives_what_the_network_gives(make, picture, pre
     assert all(batch.graph is not None for batch in path.runner._batches.values())
 
 
+def test_torch_compile_gives_what_the_network_gives(make, picture):
+    images, orders, wanted = batch(picture)
+    compiled, path = make(compiled=True), make()
+    for a, b in zip(compiled(images, orders, wanted), path(images, orders, wanted), strict=True):
+        assert (a.mask != b.mask).mean() <= 0.03
+
+
 def test_batches_under_way_do_not_mix(make, picture):
     path = make()
     rounds = [batch(picture, (seed, seed + 1, seed + 2)) for seed in range(12)]

@@ -71,7 +71,7 @@ def empty(size, parts, device) -> Outputs:
     return Outputs(mask, confidence, overlay)
 
 
-@pytest.mark.parametrize(("dtype", "order"), zip(DTYPES, ["rgb", "bgr", "rgb"], strict=True))
+@pytest.mark.parametrize(("dtype", "order"), list(zip(DTYPES, ["rgb", "bgr", "rgb"], strict=True)))
 @pytest.mark.parametrize(
     ("source", "target", "padded"),
     [
@@ -157,3 +157,18 @@ def test_the_whole_way_through_the_kernels(device, small_weights, picture, monke
         assert (a.mask != b.mask).mean() < 0.01
         assert (a.overlay is None) == (b.overlay is None)
         assert (a.confidence is None) == (b.confidence is None)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 64, 6, 11), (3, 16, 1, 1), (2, 1, 3, 5)])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_bias_and_relu(device, shape, dtype, layout):
+    torch.manual_seed(0)
+    x = torch.randn(shape).to(device, dtype).contiguous(memory_format=layout)
+    bias = torch.randn(shape[1]).to(device, dtype)
+    expected = torch.relu(x + bias[:, None, None])
+    kernels.bias_relu(x, bias)
+    if device.type == "cpu" and dtype is torch.bfloat16:  # the interpreter cuts bfloat16 off
+        assert torch.allclose(x.float(), expected.float(), rtol=2**-7)
+    else:
+        assert torch.equal(x, expected)
