@@ -26,8 +26,20 @@ EXTRAS = {
         "ros-rosgraph-msgs",
     ],
     "tools": ["av", "jinja2", "matplotlib", "mcap", "pyyaml", "rich", "rosbags", "typer"],
+    # Other engines than torch, and what `export` writes with them.
+    "openvino": ["openvino"],
+    "onnx": ["onnx", "onnxruntime"],
+    "int8": ["nncf"],
     "train": ["kornia", "lightning", "torchmetrics"],
-    "test": ["hypothesis", "mypy", "pytest", "ruff"],
+    "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
+    "test": [
+        "hypothesis",
+        "mypy",
+        "pytest",
+        "ruff",
+        # Interprets and compiles the GPU kernels where there is no GPU.
+        "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
+    ],
 }
 
 

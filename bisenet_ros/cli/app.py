@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from bisenet_ros.cli.benchmark import benchmark
 from bisenet_ros.cli.demo import demo
+from bisenet_ros.cli.export import export
 from bisenet_ros.cli.inspect import inspect
 from bisenet_ros.cli.train import train
 
@@ -16,4 +18,6 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command()(benchmark)
+app.command()(export)
 app.command()(inspect)

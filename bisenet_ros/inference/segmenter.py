@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
-from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError, DataError, WeightsError
-from bisenet_ros.inference.classify import classify
-from bisenet_ros.inference.engine import TorchEngine
-from bisenet_ros.inference.hardware import choose
-from bisenet_ros.inference.overlay import blend
-from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.inference.engines import choose
+from bisenet_ros.inference.result import Result, Times, Wanted
 from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
 
-ENGINES = {"torch": TorchEngine}
 ORDERS = ("rgb", "bgr")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to build beside the mask, and how.
-
-    Attributes:
-        confidence: build the confidence map.
-        overlay: build the overlay.
-        alpha: opacity of the palette in the overlay, 0–1.
-        threshold: pixels whose class is less probable become 255, 0–1.
-    """
-
-    confidence: bool = False
-    overlay: bool = False
-    alpha: float = 0.5
-    threshold: float = 0.0
-
-
-@dataclass(frozen=True)
-class Times:
-    """Milliseconds that a batch spent in each stage."""
-
-    preprocess: float
-    forward: float
-    postprocess: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one image became; all arrays have the image's own size.
-
-    Attributes:
-        mask: (H, W) uint8 class ids, 255 where the class is less probable than the threshold.
-        confidence: (H, W) uint8, the winning class's probability · 255 rounded, or None.
-        overlay: (H, W, 3) uint8 RGB, or None.
-        times: of the batch the image was in.
-    """
-
-    mask: np.ndarray
-    confidence: np.ndarray | None
-    overlay: np.ndarray | None
-    times: Times
+MASK_ONLY = Wanted()
 
 
 class Segmenter:
-    """A loaded model, called with images of any size.
+    """A loaded model, called with images of any size, by one thread at a time.
 
     Args:
-        weights: a weights file; None or empty for the one shipped with the package.
+        weights: a weights file, or a model that ``python -m bisenet_ros export`` wrote; None or
+            empty for the weights shipped with the package.
         device: ``cuda``, ``cuda:N``, ``cpu`` or ``auto``.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``, the fastest exact one of the device.
-        engine: what runs the network; ``auto`` or a key of ``ENGINES``.
+        engine: what runs the network; one of ``engines.choose.ENGINES``, or ``auto``, the fastest
+            exact one.
         input_size: (height, width) in pixels the images are resized to for the network; None for
             the size the weights were trained at. Sides are rounded up to multiples of 8.
+
+    Attributes:
+        engine: what runs the network: ``engine.name``, and ``engine.why`` it is this one.
+        compute: device and precision in force.
+        card, labels, palette: of the weights.
+        input_size: (height, width) in force.
 
     Raises:
         WeightsError: the file is missing, broken or another's.
@@ -91,17 +48,15 @@ class Segmenter:
         engine: str = "auto",
         input_size: tuple[int, int] | None = None,
     ) -> None:
-        if engine != "auto" and engine not in ENGINES:
-            raise ArgumentError(f"engine is {engine!r}; expected auto, {', '.join(ENGINES)}")
-        self.compute = choose(device, precision)
+        choose.check(engine, device, precision)
         self.weights = Path(weights) if weights else share_file(SHIPPED_WEIGHTS)
-        network, self.card = load(self.weights)
-        self.engine = ENGINES["torch" if engine == "auto" else engine](
-            network, self.card.mean, self.card.std, self.compute
-        )
+        model = choose.Model.read(self.weights)
+        self.card = model.card
         self.labels = self.card.labels
         self.palette = self.labels.palette()
-        self.input_size = _round_up(input_size or self.card.resolution, self.engine.stride)
+        self.input_size = self._fixed_size(model, input_size)
+        self.engine = choose.start(model, engine, device, precision, self.input_size)
+        self.compute = self.engine.compute
 
     def check(self, num_classes: int = 0, resolution: tuple[int, int] | None = None) -> None:
         """Raise :class:`WeightsError` if the weights are not what the caller counts on.
@@ -127,7 +82,7 @@ class Segmenter:
         self,
         images: Sequence[np.ndarray],
         order: str | Sequence[str] = "rgb",
-        wanted: Wanted | Sequence[Wanted] = Wanted(),
+        wanted: Wanted | Sequence[Wanted] = MASK_ONLY,
     ) -> list[Result]:
         """Segment a batch of images, of different sizes if need be.
 
@@ -137,7 +92,7 @@ class Segmenter:
             wanted: what to build, one for all or one an image.
 
         Returns:
-            One result an image, in order.
+            One result an image, in order; see :class:`Result` for whose the arrays are.
 
         Raises:
             DataError: an array is not an image of that form.
@@ -146,56 +101,36 @@ class Segmenter:
             return []
         orders = _one_each(order, len(images), str)
         wishes = _one_each(wanted, len(images), Wanted)
-        started = time.perf_counter()
-        batch = np.stack([self._fit(i, o) for i, o in zip(images, orders, strict=True)])
-        prepared = time.perf_counter()
-        logits = self.engine(torch.from_numpy(batch))
-        if self.compute.device.type == "cuda":
-            torch.cuda.synchronize(self.compute.device)
-        forwarded = time.perf_counter()
-        built = [
-            self._build(image, kind, scores, wish)
-            for image, kind, scores, wish in zip(images, orders, logits, wishes, strict=True)
-        ]
-        times = Times(
-            preprocess=1e3 * (prepared - started),
-            forward=1e3 * (forwarded - prepared),
-            postprocess=1e3 * (time.perf_counter() - forwarded),
-        )
-        return [replace(result, times=times) for result in built]
+        for image, kind in zip(images, orders, strict=True):
+            _check_image(image, kind)
+        return self.engine.path(images, orders, wishes)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run once on grey images, so that the first frame does not pay for set-up."""
-        height, width = self.input_size
-        self([np.full((height, width, 3), 114, np.uint8)] * batch)
+        """Run on 1 to ``batch`` grey images, so that the first frames do not pay for set-up."""
+        grey = np.full((*self.input_size, 3), 114, np.uint8)
+        for count in range(1, batch + 1):
+            self([grey] * count)
 
-    def _fit(self, image: np.ndarray, order: str) -> np.ndarray:
-        """The image at the network's size, (h, w, 3) uint8 RGB."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(
-                f"an image is {image.dtype} {image.shape}; expected uint8 (height, width, 3)"
+    def _fixed_size(self, model: choose.Model, asked: tuple[int, int] | None) -> tuple[int, int]:
+        """The (height, width) of the network's input; WeightsError if the model is for another."""
+        if model.file is None:
+            return _round_up(asked or self.card.resolution, model.stride)
+        fixed = model.file.size
+        if asked is not None and _round_up(asked, model.stride) != fixed:
+            raise WeightsError(
+                f"{self.weights} was exported for {fixed[1]}×{fixed[0]}, but the input size is "
+                f"{asked[1]}×{asked[0]} (width×height); leave both at 0 or export it again"
             )
-        if order not in ORDERS:
-            raise ArgumentError(f"channel order is {order!r}; expected {' or '.join(ORDERS)}")
-        height, width = self.input_size
-        # Resizing bytes moves a quarter of what resizing floats would.
-        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        return small if order == "rgb" else cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+        return fixed
 
-    def _build(self, image: np.ndarray, order: str, logits: torch.Tensor, wish: Wanted) -> Result:
-        size = (image.shape[0], image.shape[1])
-        probable = wish.confidence or wish.threshold > 0
-        mask, probability = classify(logits, size, probability=probable)
-        confidence = overlay = None
-        if probability is not None:
-            if wish.threshold > 0:
-                mask[probability < wish.threshold] = UNLABELLED
-            if wish.confidence:
-                confidence = np.rint(probability * 255).astype(np.uint8)
-        if wish.overlay:
-            rgb = image if order == "rgb" else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            overlay = blend(rgb, mask, self.palette, wish.alpha)
-        return Result(mask, confidence, overlay, Times(0, 0, 0))
+
+def _check_image(image: np.ndarray, order: str) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(
+            f"an image is {image.dtype} {image.shape}; expected uint8 (height, width, 3)"
+        )
+    if order not in ORDERS:
+        raise ArgumentError(f"channel order is {order!r}; expected {' or '.join(ORDERS)}")
 
 
 def _round_up(size: tuple[int, int], multiple: int) -> tuple[int, int]:
@@ -209,3 +144,6 @@ def _one_each(value, count: int, kind: type) -> list:  # type: ignore[no-untyped
     if len(values) != count:
         raise ArgumentError(f"{len(values)} entries for {count} images; give one, or one an image")
     return values
+
+
+__all__ = ["ORDERS", "Result", "Segmenter", "Times", "Wanted"]

@@ -1,0 +1,82 @@
+"""The way through the node: a camera's message in, mask and overlay out, over DDS."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bisenet_ros.evaluation.children import Child
+from bisenet_ros.evaluation.playback import ros_environment
+
+if TYPE_CHECKING:
+    from bisenet_ros.benchmark.run import Plan
+
+NODE = "benchmarked"
+TOPIC = "/benchmark/image_raw"
+PATIENCE = 600.0  # seconds; an engine may have to compile first
+
+
+def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> dict[str, Any]:
+    """One row for the node with that engine.
+
+    Two processes of their own: the node, and a camera that takes the time from before it
+    publishes an image to when mask and overlay have both arrived. One image is under way at once.
+
+    Args:
+        plan: sizes, weights, threads and number of images.
+        engine: one of ``ENGINES`` or ``auto``.
+        folder: for the processes' logs.
+        usual_ms: the usual pipeline's median, without ROS; None if it was not measured.
+
+    Raises:
+        ChildError: the node or the camera failed, told in its own words.
+    """
+    environment = ros_environment()
+    log = folder / f"dds-{engine}"
+    result = log.with_suffix(".json")
+    node = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", *_parameters(plan, engine)]
+    camera = [
+        *(sys.executable, "-m", "bisenet_ros.ros.benchmark_camera"),
+        *(TOPIC, f"/{NODE}", "x".join(map(str, plan.camera)), str(plan.pairs), str(result)),
+    ]
+    with (
+        Child("segmentation_node", node, log.with_suffix(".node"), environment) as server,
+        Child("benchmark_camera", camera, log.with_suffix(".camera"), environment) as client,
+    ):
+        _wait(client, server)
+    measured = json.loads(result.read_text(encoding="utf-8"))
+    return {
+        "name": "bisenet_ros, over DDS",
+        **measured,
+        "ratio_to_usual": None if usual_ms is None else usual_ms / measured["median_ms"],
+        "mask_disagreement": None,
+        "size": "x".join(map(str, plan.size)),
+        "camera": "x".join(map(str, plan.camera)),
+        "cameras": 1,
+    }
+
+
+def _wait(client: Child, server: Child) -> None:
+    """Until the camera is done; ChildError if either fails or the node leaves."""
+    from bisenet_ros.evaluation.children import wait_until
+
+    wait_until(lambda: client.ended, [server], PATIENCE, "mask and overlay")
+
+
+def _parameters(plan: Plan, engine: str) -> list[str]:
+    values = {
+        "weights": str(plan.weights.absolute()),
+        "image_topic": TOPIC,
+        "rate": 0.0,
+        "device": plan.device,
+        "precision": plan.precision,
+        "engine": engine,
+        "threads": plan.threads,
+        "input_height": plan.size[0],
+        "input_width": plan.size[1],
+        "any_input_size": "true",
+    }
+    assigned = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
+    return ["--ros-args", "-r", "__ns:=/", "-r", f"__node:={NODE}", *assigned]

@@ -1,0 +1,82 @@
+"""What was measured, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bisenet_ros.benchmark.contestants import STAGES
+
+
+def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
+    """Print the rows, their stages if asked for, the floor and the machine."""
+    rows = measured["rows"]
+    for table in (_rows(rows), *([_stages(rows)] if stages else []), _floor(measured["floor"])):
+        console.print(table, "")
+    machine = measured["machine"]
+    console.print(
+        f"{rows[0]['camera']} camera, {rows[0]['size']} network, {measured['classes']} classes, "
+        f"weights {measured['weights']}, {measured['frames']}; medians of {measured['pairs']} pairs"
+    )
+    console.print(
+        f"{machine.get('gpu', machine['cpu'])}, {machine['threads']} threads, "
+        f"torch {machine['torch']}, process settings "
+        f"{'in force' if machine['settings'] else 'not set'}"
+    )
+
+
+def _rows(rows: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "", "engine", "ms", "× usual", "× quiet", "but network", "other pixels", "others"
+    )
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['engine']} {row['precision']}",
+            _number(row["median_ms"]),
+            _number(row["ratio_to_usual"], 2),
+            _number(row.get("times_quiet"), 2),
+            _number(row.get("without_network_ms")),
+            _percent(row["mask_disagreement"]),
+            _number(row.get("other_cores")),
+        )
+    return table
+
+
+def _stages(rows: list[dict[str, Any]]) -> Table:
+    table = _table("stages, ms", "engine", *STAGES)
+    for row in rows:
+        values = (_number(row["stages"][stage]) for stage in STAGES)
+        table.add_row(row["name"], f"{row['engine']} {row['precision']}", *values)
+    return table
+
+
+def _table(*titles: str) -> Table:
+    """An empty table; all columns but the first two hold numbers."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="left" if index < 2 else "right")
+    return table
+
+
+def _floor(floor: dict[str, Any]) -> Table:
+    table = _table("floor", "G multiply-adds/s", "arithmetic, ms", "memory, ms")
+    for precision, values in floor["precisions"].items():
+        keys = ("gemm_gmacs_per_s", "arithmetic_ms", "memory_ms")
+        table.add_row(precision, *(_number(values[key]) for key in keys))
+    table.caption = (
+        f"{floor['gmacs']:.1f} G multiply-adds, {floor['activation_values'] / 1e6:.0f} M values "
+        f"moved, copying {floor['copy_gb_per_s']:.1f} GB/s"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.3f} %"

@@ -1,0 +1,108 @@
+"""ONNX Runtime, with the TensorRT or CUDA provider where the installed build has one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bisenet_ros.errors import ArgumentError, WeightsError
+from bisenet_ros.inference.engines.optional import cache_folder, needed
+from bisenet_ros.inference.engines.served import INPUT
+from bisenet_ros.inference.hardware import Compute
+
+CPU, CUDA, TENSORRT = (f"{kind}ExecutionProvider" for kind in ("CPU", "CUDA", "Tensorrt"))
+
+log = logging.getLogger("bisenet_ros.inference")
+
+
+class OnnxRuntimeEngine:
+    """Runs a served network, image by image.
+
+    Args:
+        model: an ONNX file's content, or the path of an exported ``.onnx``.
+        stride: input pixels for one logit.
+        compute: device and precision; int8 is for files that hold it.
+
+    Raises:
+        ArgumentError: ONNX Runtime is not installed, or its build lacks what is asked for.
+        WeightsError: ONNX Runtime cannot read or run the file.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, model: bytes | Path, stride: int, compute: Compute) -> None:
+        self.compute, self.stride = compute, stride
+        runtime = load_onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that spin between two frames starve the rest of the robot.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                model if isinstance(model, bytes) else str(model),
+                options,
+                providers=providers(compute, runtime.get_available_providers()),
+            )
+        except ArgumentError:
+            raise
+        except Exception as error:  # its errors share no base class but this
+            what = "the network" if isinstance(model, bytes) else model
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"{what} cannot be run by ONNX Runtime: {reason}") from error
+        log.info("onnxruntime runs on %s", ", ".join(self._session.get_providers()))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (N, n, h, w) float32 of images (N, H, W, 3) uint8 RGB."""
+        return self.forward(self.prepare(images), (images.shape[1], images.shape[2]))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """The images as they are: the graph normalises."""
+        return images
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits of images of ``size``, which must be the size the model was made for."""
+        made = [self._session.run(None, {INPUT: image[None]})[0] for image in x.numpy()]
+        return torch.from_numpy(np.concatenate(made))
+
+
+def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """Execution providers to ask for, the most wanted first.
+
+    Raises:
+        ArgumentError: the installed build has none for the device or the precision.
+    """
+    if compute.device.type == "cpu":
+        return [CPU]
+    index = str(compute.device.index or 0)
+    cuda = (CUDA, {"device_id": index})
+    if TENSORRT in available:
+        options = {
+            "device_id": index,
+            "trt_fp16_enable": str(compute.precision == "fp16"),
+            "trt_engine_cache_enable": "True",  # building one takes minutes
+            "trt_engine_cache_path": str(cache_folder("tensorrt")),
+            "trt_timing_cache_enable": "True",
+        }
+        return [(TENSORRT, options), cuda, CPU]
+    if CUDA not in available:
+        raise ArgumentError(
+            f"engine onnxruntime has no provider for {compute.device}, only "
+            f"{', '.join(available)}; install onnxruntime-gpu, or pass engine:=torch"
+        )
+    if compute.precision == "fp16":
+        raise ArgumentError(
+            "engine onnxruntime computes fp16 with TensorRT only, which this build lacks; "
+            "pass precision:=fp32 or engine:=torch"
+        )
+    return [cuda, CPU]
+
+
+def load_onnxruntime() -> Any:
+    """The package, or ArgumentError with the extra that brings it."""
+    return needed("onnxruntime", "onnx", "engine onnxruntime")

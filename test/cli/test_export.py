@@ -1,0 +1,110 @@
+"""``python -m bisenet_ros export``: a file that serves, or nothing and one line that says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bisenet_ros.cli import main
+from bisenet_ros.inference import Segmenter
+
+SIZE = (96, 128)
+SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
+
+
+@pytest.fixture(scope="module")
+def labelled(small_weights, tmp_path_factory) -> Path:
+    """Images labelled by the small network itself, so that its float32 mIoU is 1."""
+    root = tmp_path_factory.mktemp("labelled")
+    segmenter = Segmenter(small_weights, device="cpu", precision="fp32")
+    for folder in ("images", "labels"):
+        (root / folder).mkdir()
+    random = np.random.default_rng(0)
+    for index in range(6):
+        coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
+        image = cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f"images/{index}.png"), image)
+        cv2.imwrite(str(root / f"labels/{index}.png"), segmenter([image], "bgr")[0].mask)
+    return root
+
+
+def export(*arguments: object) -> int:
+    return main(["export", *map(str, arguments)])
+
+
+def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
+    """The command ends with ``code`` and one line that holds ``words``."""
+    assert export(*arguments) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_it_writes_serves(small_weights, tmp_path, capsys, suffix):
+    pytest.importorskip(SUFFIXES[suffix])
+    out, facts = tmp_path / f"m{suffix}", tmp_path / "facts.json"
+    assert export(out, "--weights", small_weights, "--size", "64x90", "--json", facts) == 0
+    names = {out.name, "facts.json", *(["m.bin"] if suffix == ".xml" else [])}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    measured = json.loads(facts.read_text())
+    assert measured["input"] == "64x96" and measured["difference"] < 1e-3
+    assert Segmenter(out, device="cpu").input_size == (64, 96)
+    assert "difference" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_int8_is_scored_and_written(small_weights, labelled, tmp_path, suffix):
+    pytest.importorskip(SUFFIXES[suffix])
+    pytest.importorskip("nncf")
+    out, facts = tmp_path / f"q{suffix}", tmp_path / "facts.json"
+    options = ["--int8", "--calibrate", labelled, "--max-drop", 100, "--json", facts]
+    assert export(out, "--weights", small_weights, *options) == 0
+    measured = json.loads(facts.read_text())
+    assert measured["scored_images"] == 3
+    assert measured["miou_fp32"] > 99
+    assert measured["drop"] == measured["miou_fp32"] - measured["miou_int8"]
+    segmenter = Segmenter(out, device="cpu")
+    assert segmenter.compute.precision == "int8"
+    assert segmenter([np.zeros((50, 60, 3), np.uint8)])[0].mask.shape == (50, 60)
+
+
+def test_int8_that_loses_too_much_is_not_written(small_weights, labelled, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    capsys.readouterr()
+    code = export(
+        *(tmp_path / "q.xml", "--weights", small_weights),
+        *("--int8", "--calibrate", labelled, "--max-drop", 0),
+    )
+    assert code == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "% mIoU" in last and "nothing was written" in last and "--max-drop" in last
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_arguments(small_weights, labelled, tmp_path, capsys):
+    weights = ["--weights", small_weights]
+    check_refused(capsys, [tmp_path / "m.pt", *weights], 2, ".onnx", ".xml")
+    check_refused(capsys, [tmp_path / "m.xml", *weights, "--int8"], 2, "--calibrate")
+    check_refused(capsys, [tmp_path / "m.xml", *weights, "--calibrate", labelled], 2, "--int8")
+    check_refused(capsys, [tmp_path / "m.xml", *weights, "--size", "12"], 2, "--size", "512x1024")
+    check_refused(capsys, [tmp_path / "no/m.xml", *weights], 2, "cannot be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_files(small_weights, labelled, tmp_path, capsys):
+    missing = tmp_path / "w.safetensors"
+    check_refused(capsys, [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
+    arguments = [tmp_path / "m.xml", "--weights", small_weights, "--int8", "--calibrate"]
+    check_refused(capsys, [*arguments, tmp_path], 3, "images/")
+    lonely = tmp_path / "lonely"
+    (lonely / "images").mkdir(parents=True)
+    (lonely / "images" / "a.png").write_bytes((labelled / "images/0.png").read_bytes())
+    check_refused(capsys, [*arguments, lonely], 3, "a.png", "label")
+    assert [path.name for path in tmp_path.iterdir()] == ["lonely"]
