@@ -33,6 +33,7 @@ def save(path: str | Path, network: SegmentationNetwork, card: Card) -> Path:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
             part = Path(folder) / "part"
             save_file(state, part, metadata=card.metadata())
+            part.chmod(0o644)  # the node may run as another user than the training
             part.replace(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error

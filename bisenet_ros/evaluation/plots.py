@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -43,7 +44,11 @@ def line_chart(
         series: the lines, in the order of the key.
         y_range: lowest and highest value shown; None for what the points need.
     """
-    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": title,
+        "font.family": "sans-serif",
+    }
     with mpl.rc_context(settings):
         figure = Figure(figsize=(9.6, 2.9), layout="constrained")
         axes = figure.subplots()
@@ -60,9 +65,14 @@ def line_chart(
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(COLOURS["faint"])
         axes.spines[:].set_visible(False)
-        key = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": max(1, len(series))}
         if series:
-            axes.legend(frameon=False, labelcolor=COLOURS["faint"], **key)
+            axes.legend(
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=len(series),
+                frameon=False,
+                labelcolor=COLOURS["faint"],
+            )
         buffer = io.StringIO()
         figure.savefig(
             buffer, format="svg", transparent=True, metadata={"Title": title, "Date": None}

@@ -68,6 +68,7 @@ PARAMETERS = (
     "num_classes",
     "input_width",
     "input_height",
+    "any_input_size",
     "image_topic",
     "image_topics",
     "image_transport",
@@ -75,6 +76,7 @@ PARAMETERS = (
     "device",
     "precision",
     "engine",
+    "adaptive",
     "overlay_alpha",
     "autostart",
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bisenet_ros.checkpoints import Card, fingerprint, load, load_network, read_card, save
+from bisenet_ros.checkpoints import fingerprint, load, load_network, read_card, save
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
 
