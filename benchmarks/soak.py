@@ -54,7 +54,7 @@ def main() -> int:
         environment = {
             "ROS_DOMAIN_ID": "93",
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            **process_environment(),
+            **process_environment(),  # with the user's own, where he set them
             "PYTHONPATH": str(ROOT),
             "BISENET_SOAK": "1",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from bisenet_ros.ros import labels
 from bisenet_ros.ros.adaptive import Ladder, Models, ladder_sizes
 from bisenet_ros.ros.camera import Camera, Frame, camera_names
 from bisenet_ros.ros.diagnostics import ModelFacts, camera_status, model_status
+from bisenet_ros.ros.memory import give_back
 from bisenet_ros.ros.parameters import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.parameters_declare import declare
 from bisenet_ros.ros.scheduler import NANO, Scheduler
@@ -49,6 +51,7 @@ class SegmentationNode(LifecycleNode):
         self.cameras: dict[str, Camera] = {}
         self.scheduler: Scheduler[Frame] | None = None
         self.worker: Worker | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._jumps: object | None = None  # kept, or the clock would forget the callback
         self.started = time.monotonic()
         try:
@@ -213,6 +216,7 @@ class SegmentationNode(LifecycleNode):
             self.now,
             self._batch_done,
             self.get_logger(),
+            self._pool,
         )
 
     def _batch_done(self, seconds: float) -> None:
@@ -237,8 +241,7 @@ class SegmentationNode(LifecycleNode):
             camera.close()
         self.cameras = {}
         self.models = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
 
     def _model(self) -> Segmenter:
         assert self.segmenter is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ class Worker:
         now: seconds on the node's clock.
         done: told the seconds that each batch took, from its frames to their publishing.
         logger: of the node.
+        pool: of one thread, which it runs in. The thread outlives it, because those that torch
+            starts for its work, and their memory, come and go with the thread that asked for them.
     """
 
     def __init__(
@@ -50,20 +52,20 @@ class Worker:
         now: Callable[[], float],
         done: Callable[[float], None],
         logger: Any,
+        pool: Executor,
     ) -> None:
         self.scheduler, self.cameras = scheduler, cameras
         self.segmenter, self.parameters = segmenter, parameters
         self.now, self.done, self.logger = now, done, logger
         self.failures = 0  # in a row
         self.last_failure = ""
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-        self._thread.start()
+        self._running = pool.submit(self._run)
 
     def stop(self, patience: float = 1.0) -> bool:
         """Finish the batch in hand and end; False if it is still busy after ``patience`` s."""
         self.scheduler.stop()
-        self._thread.join(patience)
-        return not self._thread.is_alive()
+        wait([self._running], patience)
+        return self._running.done()
 
     def _run(self) -> None:
         while batch := self.scheduler.next_batch():
@@ -78,6 +80,9 @@ class Worker:
             pixels = messages.to_pixels(frame.message)
         except DataError as error:
             self.cameras[camera].reject(str(error))
+            return None
+        except Exception as error:  # a decoder that gives up in its own way
+            self.cameras[camera].reject(f"{type(error).__name__}: {error}".splitlines()[0])
             return None
         return Ready(self.cameras[camera], frame, pixels, 1e3 * (time.perf_counter() - started))
 

@@ -127,7 +127,7 @@ def node_command(*options: str) -> list[str]:
     return python_module("bisenet_ros.ros.segmentation_node", "--ros-args", *given)
 
 
-BASE = ("device:=cpu", "precision:=fp32", "threads:=2")
+BASE = ("device:=cpu", "precision:=fp32", "engine:=torch", "threads:=2")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def camera(rig):
 @pytest.fixture(scope="module")
 def segmenter(small_weights):
     torch.set_num_threads(2)
-    return Segmenter(small_weights, device="cpu", precision="fp32")
+    return Segmenter(small_weights, device="cpu", precision="fp32", engine="torch")
 
 
 def test_masks_are_the_segmenters_own_under_the_cameras_header(rig, camera, segmenter):

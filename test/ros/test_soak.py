@@ -1,0 +1,66 @@
+"""A minute of the soak, and what a second life of the node costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import ROOT, ros_environment
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from sensor_msgs.msg import Image
+from test_segmentation_node import BASE, Rig, image
+
+from bisenet_ros.paths import SHIPPED_WEIGHTS
+
+
+def test_a_minute_of_images_leaves_the_node_as_it_was(tmp_path, domain):
+    out = tmp_path / "soak.json"
+    options = ["--minutes", "1", "--hz", "15", "--size", "480x640", "--json", str(out)]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/soak.py"), *options],
+        env=ros_environment(domain),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    result = json.loads(out.read_text())
+    assert done.returncode == 0, result["problems"]
+    assert result["masks"] > 15 * 50
+    assert result["growth"]["files"] <= 0 and result["growth"]["threads"] <= 0
+    assert result["exit_code"] == 0
+
+
+def memory_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def test_cleanup_gives_the_memory_back(tmp_path, domain):
+    weights = ROOT / SHIPPED_WEIGHTS
+    rig = Rig(domain, tmp_path, f"weights:={weights}", "autostart:=false", "rate:=0.0", *BASE)
+    try:
+        change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
+
+        def go(transition: int) -> None:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            assert rig.call(change, request).success
+
+        after = []
+        for _ in range(6):
+            go(Transition.TRANSITION_CONFIGURE)
+            go(Transition.TRANSITION_ACTIVATE)
+            camera = rig.advertise(Image, "/camera/image_raw")
+            rig.send(camera, image(0, rig.next_stamp(), (720, 1280)))
+            held = memory_mb(rig.process.child.pid)
+            rig.peer.node.destroy_publisher(camera)
+            go(Transition.TRANSITION_DEACTIVATE)
+            go(Transition.TRANSITION_CLEANUP)
+            after.append(memory_mb(rig.process.child.pid))
+            assert after[-1] < held - 10  # the weights alone are 13 MB, twice
+        assert after[-1] - after[2] < 20  # threads and their memory are there from then on
+    finally:
+        rig.close()
