@@ -43,7 +43,7 @@ class TorchEngine:
         self.network: nn.Module = slim.to(compute.device, compute.dtype)
         channels_last(self.network)
         if self.fuses and compute.device.type == "cpu" and fused.available(compute.dtype):
-            fused.fuse_relus(self.network)
+            fused.fuse(self.network)
         self._table = PixelTable(mean, compute.dtype)
         self._buffers = Buffers()
 

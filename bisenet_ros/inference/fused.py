@@ -1,7 +1,7 @@
-"""Convolutions that apply the ReLU after them while the result is still in the cache.
+"""Convolutions with their weights laid out once, and the ReLU after them done in the cache.
 
-oneDNN can; torch reaches it by an operator of its own compiler that has no public name. It is
-looked for, tried, and done without where it is not found: the numbers are the same either way.
+oneDNN offers both; torch reaches them by operators of its own compiler that have no public name.
+They are looked for, tried, and done without where they are not found: the numbers are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def available(dtype: torch.dtype) -> bool:
-    """Whether this torch has the operator and it works on the CPU in ``dtype``."""
+    """Whether this torch has the operators and they work on the CPU in ``dtype``."""
     conv = nn.Conv2d(4, 8, 3, padding=1).to(dtype)
     image = torch.ones(1, 4, 8, 8, dtype=dtype)
     try:
@@ -27,33 +27,41 @@ class FusedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        self.weight = conv.weight
-        self.bias = conv.bias
-        self.geometry = (
-            list(conv.padding),
-            list(conv.stride),
-            list(conv.dilation),
-            conv.groups,
-            "relu" if relu else "none",
-        )
+        self.weight = conv.weight.detach()
+        self.bias = None if conv.bias is None else conv.bias.detach()
+        self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.after = "relu" if relu else "none"
+        self._laid_out = False
 
     def forward(self, x: Tensor) -> Tensor:
         """As the convolution."""
+        if not self._laid_out:
+            # The best layout depends on the image's size; any layout is right for every size.
+            self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, *self.geometry, list(x.shape)
+            )
+            self._laid_out = True
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, *self.geometry, [], ""
+            x, self.weight, self.bias, *self.geometry, self.after, [], ""
         )
 
 
-def fuse_relus(network: nn.Module) -> None:
-    """Fuse each ReLU that follows a convolution in a Sequential into it, in place.
+def fuse(network: nn.Module) -> None:
+    """Replace the convolutions, and the ReLUs that follow one in a Sequential, in place.
 
     The batch norms must have been folded away before.
     """
     for module in list(network.modules()):
-        if not isinstance(module, nn.Sequential):
-            continue
-        children = [(n, c) for n, c in module.named_children() if not isinstance(c, nn.Identity)]
-        for (conv_name, conv), (relu_name, relu) in zip(children, children[1:], strict=False):
-            if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU):
-                setattr(module, conv_name, FusedConv(conv, relu=True))
-                setattr(module, relu_name, nn.Identity())
+        if isinstance(module, nn.Sequential):
+            _fuse_relus(module)
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d):
+                setattr(module, name, FusedConv(child, relu=False))
+
+
+def _fuse_relus(sequence: nn.Sequential) -> None:
+    children = [(n, c) for n, c in sequence.named_children() if not isinstance(c, nn.Identity)]
+    for (conv_name, conv), (relu_name, relu) in zip(children, children[1:], strict=False):
+        if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU):
+            setattr(sequence, conv_name, FusedConv(conv, relu=True))
+            setattr(sequence, relu_name, nn.Identity())

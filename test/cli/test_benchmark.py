@@ -14,6 +14,7 @@ from harness import ROOT, own_domain, ros_environment
 from bisenet_ros.cli import main
 
 SMALL = ["--size", "64x96", "--camera", "90x120", "--pairs", 3, "--device", "cpu", "--threads", 2]
+TORCH = ["--engine", "torch", "--precision", "fp32"]
 ROW = {
     "name",
     "size",
@@ -35,7 +36,7 @@ def benchmark(out: Path, *arguments: object) -> dict:
 
 
 def test_the_file_holds_what_the_specification_says(tmp_path, small_weights, capsys):
-    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--precision", "fp32")
+    found = benchmark(tmp_path / "b.json", "--weights", small_weights, *TORCH)
     assert {"machine", "rows", "floor"} <= set(found)
     usual, ours = found["rows"]
     assert set(usual) >= ROW and set(ours) >= ROW
@@ -99,7 +100,7 @@ def test_the_way_over_dds(tmp_path, small_weights, monkeypatch):
     with own_domain() as domain:
         for name, value in ros_environment(domain).items():
             monkeypatch.setenv(name, value)
-        found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--ros")
+        found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--ros", *TORCH)
     row = found["rows"][-1]
     assert set(row) >= ROW and "DDS" in row["name"]
     assert row["engine"] == "torch" and row["stages"]["publish"] > 0

@@ -138,11 +138,22 @@ def test_the_choice_is_told(small_weights, caplog):
     assert segmenter.engine.why in caplog.text
 
 
+@pytest.mark.parametrize(("there", "taken"), [(True, ["openvino", "torch"]), (False, ["torch"])])
+def test_auto_takes_openvino_where_it_is_installed(monkeypatch, small_weights, there, taken):
+    monkeypatch.setattr(choose, "installed", lambda package: there)
+    names, why = choose.candidates(choose.Model.read(small_weights), "auto", "cpu")
+    assert names == taken and "fastest exact" in why
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    names, _ = choose.candidates(choose.Model.read(small_weights), "auto", "auto")
+    assert names == ["torch"]
+
+
 def test_an_engine_that_fails_leaves_auto_with_the_next(small_weights, monkeypatch, caplog):
     def fail(*_):
         raise BisenetError("no such luck")
 
-    monkeypatch.setattr(choose, "_automatic", lambda: (["onnxruntime", "torch"], "it is quick"))
+    monkeypatch.setattr(choose, "_automatic", lambda _: (["onnxruntime", "torch"], "quick"))
     monkeypatch.setitem(choose.LOADERS, "onnxruntime", fail)
     segmenter = Segmenter(small_weights, device="cpu")
     assert segmenter.engine.name == "torch" and "onnxruntime" in segmenter.engine.why

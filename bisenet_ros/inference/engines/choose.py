@@ -20,6 +20,7 @@ from bisenet_ros.inference.engines.onnx_runtime import (
     load_onnxruntime,
 )
 from bisenet_ros.inference.engines.openvino import OpenVinoEngine, load_openvino
+from bisenet_ros.inference.engines.optional import installed
 from bisenet_ros.inference.engines.served import ServedNetwork, to_onnx
 from bisenet_ros.inference.hardware import Compute, choose
 from bisenet_ros.inference.pixel_path import PixelPath
@@ -105,7 +106,7 @@ def start(model: Model, engine: str, device: str, precision: str, size: tuple[in
     Raises:
         ArgumentError: what is asked for does not exist, or not here.
     """
-    names, why = candidates(model, engine)
+    names, why = candidates(model, engine, device)
     for name in names:
         try:
             compute = settle(model, name, device, precision)
@@ -114,17 +115,17 @@ def start(model: Model, engine: str, device: str, precision: str, size: tuple[in
             if name == names[-1]:
                 raise
             log.warning("engine %s does not work here: %s", name, error)
-            why = f"{name} does not work here"
+            why = f"{name}, which is faster, does not work here"
             continue
         log.info("engine %s on %s, %s: %s", name, compute.device, compute.precision, why)
         return Running(name, path.engine.compute, why, path)
     raise AssertionError("candidates() returned none")
 
 
-def candidates(model: Model, engine: str) -> tuple[list[str], str]:
+def candidates(model: Model, engine: str, device: str) -> tuple[list[str], str]:
     """The engines to try, the best first, and why these."""
     if model.file is None:
-        return ([engine], "asked for") if engine != "auto" else _automatic()
+        return ([engine], "asked for") if engine != "auto" else _automatic(device)
     reader = "openvino" if model.file.path.suffix.lower() == exported.IR else "onnxruntime"
     if engine not in ("auto", reader):
         raise ArgumentError(
@@ -134,8 +135,13 @@ def candidates(model: Model, engine: str) -> tuple[list[str], str]:
     return [reader], f"it runs {model.file.path.name}"
 
 
-def _automatic() -> tuple[list[str], str]:
-    return ["torch"], "the fastest exact engine that needs no other package"
+def _automatic(device: str) -> tuple[list[str], str]:
+    """The fastest exact engines, as docs/performance.md measures them."""
+    if choose(device).device.type == "cuda":
+        return ["torch"], "the fastest exact engine on a GPU"
+    if installed("openvino"):
+        return ["openvino", "torch"], "the fastest exact engine on a CPU"
+    return ["torch"], "the fastest exact engine on a CPU without the extra 'openvino'"
 
 
 def settle(model: Model, engine: str, device: str, precision: str) -> Compute:
@@ -144,7 +150,9 @@ def settle(model: Model, engine: str, device: str, precision: str) -> Compute:
     Raises:
         ArgumentError: the engine does not compute so; the message says what it does.
     """
-    chosen = choose("cpu" if device == "auto" and _cpu_only(engine) else device, precision)
+    chosen = choose(device, precision)
+    if device == "auto" and chosen.device.type == "cuda" and _cpu_only(engine):
+        chosen = choose("cpu", precision)
     known = ON_CPU if chosen.device.type == "cpu" else ON_CUDA
     if engine not in known:
         raise ArgumentError(f"engine {engine} runs on the CPU only; pass device:=cpu")
