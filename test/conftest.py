@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-import torch
 
-from bisenet_ros.checkpoints import Card, save
-from bisenet_ros.labels import LabelSet
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+# Read when torch is loaded: threads that spin starve the processes that the tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402
+
+from bisenet_ros.checkpoints import Card, save  # noqa: E402
+from bisenet_ros.labels import LabelSet  # noqa: E402
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options  # noqa: E402
 
 # Two cores, and tests that start processes of their own: more threads only wait for each other.
 torch.set_num_threads(2)

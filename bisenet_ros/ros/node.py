@@ -8,6 +8,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -92,7 +93,7 @@ class SegmentationNode(LifecycleNode):
         facts = self._model_values()
         self.get_logger().info(
             f"ready: {facts['weights']} at {facts['input_size']} on {facts['device']} "
-            f"{facts['precision']}, listening to "
+            f"{facts['precision']} by {facts['engine']}, listening to "
             + ", ".join(camera.topic for camera in self.cameras.values())
         )
         return super().on_activate(state)
@@ -135,6 +136,7 @@ class SegmentationNode(LifecycleNode):
         """The model at its input size and, if adaptive, at the smaller ones; all warmed up."""
         if parameters.threads:
             torch.set_num_threads(parameters.threads)
+            cv2.setNumThreads(parameters.threads)
 
         def load(size: tuple[int, int] | None) -> Segmenter:
             return Segmenter(
@@ -160,6 +162,7 @@ class SegmentationNode(LifecycleNode):
         self.models = models
         self._weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
         self._labels.publish(segmenter.labels, self.parameters.confidence_threshold)
+        self.get_logger().info(f"engine {segmenter.engine.name}: {segmenter.engine.why}")
         if segmenter.compute.fallback:
             self.get_logger().warning(segmenter.compute.fallback)
 
