@@ -242,8 +242,8 @@ def judge(arguments: argparse.Namespace, watched: dict, sent: int, code: int) ->
         "received": int(watched["last"].get("received", 0)),
         "lost_inside": lost,
         "period_ms": 1e3 * period,
-        "age_ms_p99_median": float(np.median([s.age_ms_p99 for s in samples] or [0])),
-        "age_ms_p99_worst": max((s.age_ms_p99 for s in samples), default=0),
+        "age_ms_p99_median": float(np.nanmedian([s.age_ms_p99 for s in samples] or [0])),
+        "age_ms_p99_worst": float(np.nanmax([s.age_ms_p99 for s in samples] or [0])),
         "jitter_ms_p99": float(np.percentile(np.abs(intervals - period), 99) * 1e3)
         if intervals.size
         else None,
