@@ -295,7 +295,9 @@ def plot(result: dict, path: Path) -> None:
         for key in keys:
             axes.plot(seconds, [row[key] for row in rows], label=key)
         axes.set_ylabel(title)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(
+            0, 1.2 * max(row[key] for row in rows for key in keys if row[key] == row[key])
+        )
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
     axes.set_xlabel("minutes")
