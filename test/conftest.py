@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ import torch  # noqa: E402
 from bisenet_ros.checkpoints import Card, save  # noqa: E402
 from bisenet_ros.labels import LabelSet  # noqa: E402
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options  # noqa: E402
+
+# A shell starts what is in the background with SIGINT ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two cores, and tests that start processes of their own: more threads only wait for each other.
 torch.set_num_threads(2)

@@ -61,6 +61,7 @@ def test_cleanup_gives_the_memory_back(tmp_path, domain):
             go(Transition.TRANSITION_CLEANUP)
             after.append(memory_mb(rig.process.child.pid))
             assert after[-1] < held - 10  # the weights alone are 13 MB, twice
-        assert after[-1] - after[2] < 20  # threads and their memory are there from then on
+        # Threads and their memory come and go; a model left behind each time would be 90 MB.
+        assert after[-1] - after[2] < 60
     finally:
         rig.close()
