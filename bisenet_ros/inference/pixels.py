@@ -96,9 +96,7 @@ ENCODINGS = {
 }
 
 
-def check_raw(
-    encoding: str, height: int, width: int, step: int, length: int, big_endian: bool = False
-) -> None:
+def check_raw(encoding: str, height: int, width: int, step: int, length: int) -> None:
     """Raise :class:`DataError` with the reason if a raw image's numbers do not fit together.
 
     Args:
@@ -106,7 +104,6 @@ def check_raw(
         height, width: pixels.
         step: bytes from one row to the next.
         length: bytes of data there are.
-        big_endian: ignored but for encodings of more than one byte a value, where both are fine.
     """
     known = ENCODINGS.get(encoding)
     if known is None:
@@ -141,7 +138,7 @@ def from_raw(
         DataError: the numbers do not fit together; see :func:`check_raw`.
     """
     flat = np.frombuffer(data, np.uint8)
-    check_raw(encoding, height, width, step, flat.size, big_endian)
+    check_raw(encoding, height, width, step, flat.size)
     known = ENCODINGS[encoding]
     rows = height * known.planes // 2
     size = known.bytes_per_pixel

@@ -72,10 +72,11 @@ def unheard(node: Node, topic: str) -> str:
 
     Outputs are volatile, so a subscription that asks for transient_local hears nothing.
     """
+    offered = [
+        p for p in node.get_publishers_info_by_topic(topic) if p.node_name == node.get_name()
+    ]
     for theirs in node.get_subscriptions_info_by_topic(topic):
-        for ours in node.get_publishers_info_by_topic(topic):
-            if ours.node_name != node.get_name():
-                continue
+        for ours in offered:
             if _asks_more(theirs.qos_profile, ours.qos_profile):
                 return (
                     f"/{theirs.node_name} asks {topic} for {in_words(theirs.qos_profile)}, the "
