@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/soak.py --minutes 10 --json soak.json --plot soak.png
 
 A camera process publishes raw images at a fixed rate; the node segments them with an untrained
-network small enough to keep up; this process counts the masks that come back and samples
+network small enough to keep up; this process notes which of them come back as masks and samples
 /proc. It prints a table and ends with 1 if a frame was lost or something grew.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -28,6 +27,9 @@ from bisenet_ros.process import process_environment  # noqa: E402
 
 MAX_GROWTH_MB = 30  # of resident memory between the first and the last fifth of the run
 START_PATIENCE = 90.0
+# Seconds from the first mask on that are judged apart: the readers are still opening the writers'
+# memory, and what was sent before comes at once.
+SETTLING = 2.0
 
 
 @dataclass
@@ -90,7 +92,7 @@ def sides(text: str) -> tuple[int, int]:
 
 
 def publish(arguments: argparse.Namespace) -> int:
-    """The camera process: publish until a signal, then print how many."""
+    """The camera process: publish until a signal."""
     import numpy as np
     import rclpy
     from sensor_msgs.msg import Image
@@ -111,11 +113,10 @@ def publish(arguments: argparse.Namespace) -> int:
     start, sent = time.monotonic(), 0
     while not stopped:
         message.header.stamp = node.get_clock().now().to_msg()
+        message.header.frame_id = str(sent)  # outputs keep it, which tells who came back
         publisher.publish(message)
         sent += 1
         time.sleep(max(0.0, start + sent / arguments.hz - time.monotonic()))
-    time.sleep(1.0)  # the last frames are still on their way
-    print(json.dumps({"sent": sent}), flush=True)
     node.destroy_node()
     rclpy.try_shutdown()
     return 0
@@ -134,17 +135,15 @@ def soak(arguments: argparse.Namespace, folder: Path) -> dict:
     given = [x for name, value in options.items() for x in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", "--ros-args", *given]
     node = subprocess.Popen(command, stdout=log, stderr=log)
-    camera = subprocess.Popen(
-        [sys.executable, __file__, *sys.argv[1:], "--camera"], stdout=subprocess.PIPE, text=True
-    )
+    camera = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--camera"])
     try:
         watched = watch(node, 60 * arguments.minutes)
     finally:
         camera.terminate()
-        sent = json.loads(camera.communicate(timeout=30)[0] or '{"sent": 0}')["sent"]
+        camera.wait(30)
         node.send_signal(signal.SIGINT)
         code = node.wait(20)
-    return judge(arguments, watched, sent, code)
+    return judge(arguments, watched, code)
 
 
 def make_weights(folder: Path, size: tuple[int, int]) -> Path:
@@ -169,15 +168,18 @@ def watch(node: subprocess.Popen, seconds: float) -> dict:
 
     rclpy.init()
     peer = rclpy.create_node("soak_watch")
-    arrivals: list[float] = []
+    arrivals: list[tuple[float, int]] = []  # seconds, number of the frame
     newest: dict[str, str] = {}
+
+    def count(mask: Image) -> None:
+        arrivals.append((time.monotonic(), int(mask.header.frame_id)))
 
     def keep(array: DiagnosticArray) -> None:
         for status in array.status:
             if ": camera" in status.name:
                 newest.update({v.key: v.value for v in status.values})
 
-    peer.create_subscription(Image, "/bisenet/mask", lambda _: arrivals.append(time.monotonic()), 5)
+    peer.create_subscription(Image, "/bisenet/mask", count, 5)
     peer.create_subscription(DiagnosticArray, "/diagnostics", keep, 10)
     executor = SingleThreadedExecutor()
     executor.add_node(peer)
@@ -216,12 +218,17 @@ def sample(pid: int, seconds: float, values: dict[str, str]) -> Sample:
     )
 
 
-def judge(arguments: argparse.Namespace, watched: dict, sent: int, code: int) -> dict:
+def judge(arguments: argparse.Namespace, watched: dict, code: int) -> dict:
     """Figures of the run, and what is wrong with them."""
     import numpy as np
 
+    from bisenet_ros.benchmark.machine import cpu_name
+
     samples: list[Sample] = watched["samples"]
-    intervals = np.diff(watched["arrivals"])
+    settled = [a for a in watched["arrivals"] if a[0] >= watched["arrivals"][0][0] + SETTLING]
+    numbers = [number for _, number in settled]
+    sent = numbers[-1] - numbers[0] + 1 if numbers else 0
+    intervals = np.diff([seconds for seconds, _ in settled])
     steady = samples[min(5, len(samples) // 5) :]  # buffers are still being made before
     fifth = max(1, len(steady) // 5)
     first, last = steady[:fifth], steady[-fifth:]
@@ -233,14 +240,19 @@ def judge(arguments: argparse.Namespace, watched: dict, sent: int, code: int) ->
     }
     rate = arguments.rate or arguments.hz
     period = 1 / min(rate, arguments.hz)
-    lost = sum(int(watched["last"].get(key, 0)) for key in ("superseded", "rejected", "failed"))
     figures = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "arguments": {k: v for k, v in vars(arguments).items() if k != "camera"},
+        "machine": f"{cpu_name()}, {os.cpu_count()} cores",
+        "arguments": {
+            k: v for k, v in vars(arguments).items() if k not in ("camera", "json", "plot")
+        },
         "seconds": samples[-1].seconds if samples else 0,
-        "masks": len(watched["arrivals"]),
-        "received": int(watched["last"].get("received", 0)),
-        "lost_inside": lost,
+        "sent": sent,
+        "masks": len(settled),
+        "lost": sent - len(set(numbers)),
+        "twice": len(numbers) - len(set(numbers)),
+        "lost_while_settling": _missing(watched["arrivals"], len(settled)),
+        "superseded": int(watched["last"].get("superseded", 0)),
+        "refused_or_failed": sum(int(watched["last"].get(k, 0)) for k in ("rejected", "failed")),
         "period_ms": 1e3 * period,
         "age_ms_p99_median": float(np.nanmedian([s.age_ms_p99 for s in samples] or [0])),
         "age_ms_p99_worst": float(np.nanmax([s.age_ms_p99 for s in samples] or [0])),
@@ -251,7 +263,13 @@ def judge(arguments: argparse.Namespace, watched: dict, sent: int, code: int) ->
         "exit_code": code,
         "samples": [asdict(s) for s in samples],
     }
-    return {**figures, "problems": problems(figures, every_frame=arguments.rate == 0), "sent": sent}
+    return {**figures, "problems": problems(figures, every_frame=arguments.rate == 0)}
+
+
+def _missing(arrivals: list[tuple[float, int]], settled: int) -> int:
+    """Frames that never came back, from the first that did until things had settled."""
+    numbers = {number for _, number in arrivals[: len(arrivals) - settled]}
+    return max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
 
 
 def problems(figures: dict, every_frame: bool) -> list[str]:
@@ -259,8 +277,12 @@ def problems(figures: dict, every_frame: bool) -> list[str]:
     found = []
     if not figures["masks"]:
         found.append("no mask came back")
-    if every_frame and figures["lost_inside"]:
-        found.append(f"{figures['lost_inside']} frames were lost inside the node")
+    if every_frame and figures["lost"]:
+        found.append(f"{figures['lost']} frames were lost")
+    if figures["twice"]:
+        found.append(f"{figures['twice']} frames were segmented twice")
+    if figures["refused_or_failed"]:
+        found.append(f"{figures['refused_or_failed']} frames were refused or failed")
     growth = figures["growth"]
     if growth.get("rss_mb", 0) > MAX_GROWTH_MB:
         found.append(f"resident memory grew by {growth['rss_mb']:.0f} MB")
@@ -296,10 +318,10 @@ def plot(result: dict, path: Path) -> None:
             axes.plot(seconds, [row[key] for row in rows], label=key)
         axes.set_ylabel(title)
         axes.set_ylim(
-            0, 1.2 * max(row[key] for row in rows for key in keys if row[key] == row[key])
+            0, 1.35 * max(row[key] for row in rows for key in keys if row[key] == row[key])
         )
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
     axes.set_xlabel("minutes")
     figure.savefig(path, dpi=110)
 

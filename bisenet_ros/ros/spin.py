@@ -6,10 +6,19 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.context import Context
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    ShutdownException,
+    TimeoutException,
+)
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from rclpy.task import Task
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.ros.node import SegmentationNode
@@ -21,16 +30,40 @@ SWITCH = 0.0005
 PATIENCE = 0.5  # seconds that callbacks in hand get to end; the whole exit has 2
 
 
-class DrainingExecutor(MultiThreadedExecutor):
-    """Lets callbacks in hand end before it takes away what they end with.
+class FrameExecutor(Executor):
+    """Takes messages in the thread that waits for them; all else runs in a pool beside it.
 
-    rclpy's own shutdown does not wait for them, and a callback that ends after it finds its guard
-    condition gone, which prints an error at exit.
+    A message is only put aside here, so that frames are received while a service loads weights.
+    rclpy's own executor of several threads hands a message to its pool instead, and hands the
+    same task over again until one of its threads has Python's lock: up to hundreds of times a
+    frame, for seconds on end. Its shutdown does not wait for callbacks in hand either; one that
+    ends after it finds its guard condition gone, which prints an error at exit.
     """
+
+    def __init__(self, num_threads: int, context: Context | None = None) -> None:
+        super().__init__(context=context)
+        self._pool = ThreadPoolExecutor(num_threads, "callback")
+        self._handed: list[Task] = []  # given to the pool and not yet done
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for something to do, for at most ``timeout_sec``, and see to it."""
+        try:
+            task, entity, _ = self.wait_for_ready_callbacks(timeout_sec=timeout_sec)
+        except (ShutdownException, TimeoutException):
+            return
+        if isinstance(entity, Subscription):
+            task()
+            task.result()  # raises what the callback raised
+        elif task not in self._handed:
+            self._handed.append(task)
+            self._pool.submit(task)
+        for done in [task for task in self._handed if task.done()]:
+            self._handed.remove(done)
+            done.result()
 
     def drain(self, patience: float) -> bool:
         """Take no more callbacks; False if one still runs after ``patience`` seconds."""
-        pool = threading.Thread(target=self._executor.shutdown, daemon=True)
+        pool = threading.Thread(target=self._pool.shutdown, daemon=True)
         pool.start()
         pool.join(patience)
         return not pool.is_alive()
@@ -60,8 +93,8 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
             return node.failure.exit_code
         node.trigger_activate()
     started()
-    # Two threads, so that frames are still received while a service loads other weights.
-    executor = DrainingExecutor(num_threads=2)
+    # One may load other weights while the other reports.
+    executor = FrameExecutor(num_threads=2)
     executor.add_node(node)
     try:
         while not stop.is_set():
@@ -72,7 +105,7 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
     return 0
 
 
-def _end(node: SegmentationNode, executor: DrainingExecutor) -> None:
+def _end(node: SegmentationNode, executor: FrameExecutor) -> None:
     idle = node.close()
     if executor.drain(PATIENCE) and idle:
         executor.shutdown()
