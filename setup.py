@@ -30,7 +30,7 @@ EXTRAS = {
     "openvino": ["openvino"],
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
-    "train": ["kornia", "lightning", "torchmetrics"],
+    "train": ["kornia", "lightning", "tensorboardx", "torchmetrics"],
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",

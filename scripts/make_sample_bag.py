@@ -29,7 +29,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from bisenet_ros.errors import ArgumentError, BisenetError
-from bisenet_ros.training.datasets import CamVid
+from bisenet_ros.training.datasets import LabelledSet, open_set
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABEL_TOPIC = "/camera/labels/compressed"
@@ -77,9 +77,10 @@ def encode_labels(ids: np.ndarray) -> np.ndarray:
     return cv2.imencode(".png", ids, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].reshape(-1)
 
 
-def encoded(data: CamVid, quality: int) -> Iterator[tuple[int, str, str, np.ndarray]]:
+def encoded(data: LabelledSet, quality: int) -> Iterator[tuple[int, str, str, np.ndarray]]:
     """Each message as (stamp in ns, topic, format, bytes), in the order of the drive."""
-    for index, (image, ids) in enumerate(data.pairs):
+    for index in range(len(data)):
+        image, ids = data.read(index)
         # The formats are what image_transport writes for colour and for mono8 images.
         jpeg = encode_image(image, quality)
         yield stamp_ns(index), IMAGE_TOPIC, "rgb8; jpeg compressed bgr8", jpeg
@@ -87,7 +88,7 @@ def encoded(data: CamVid, quality: int) -> Iterator[tuple[int, str, str, np.ndar
         yield stamp_ns(index), LABEL_TOPIC, "mono8; png compressed mono8", png
 
 
-def write_bag(folder: Path, data: CamVid, quality: int) -> None:
+def write_bag(folder: Path, data: LabelledSet, quality: int) -> None:
     """Write the bag into ``folder``, which must not exist yet."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     message = store.types[TYPE]
@@ -127,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not 1 <= given.quality <= 100:
             raise ArgumentError(f"--quality is {given.quality}; expected 1 to 100")
-        data = CamVid(given.data, "val")
+        data = open_set("camvid", given.data, "val")
         with tempfile.TemporaryDirectory() as scratch:
             made = Path(scratch) / given.out.name  # the mcap inside is named after its folder
             write_bag(made, data, given.quality)

@@ -6,6 +6,7 @@ import typer
 
 from bisenet_ros.cli.benchmark import benchmark
 from bisenet_ros.cli.demo import demo
+from bisenet_ros.cli.evaluate import evaluate
 from bisenet_ros.cli.export import export
 from bisenet_ros.cli.inspect import inspect
 from bisenet_ros.cli.train import train
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command()(evaluate)
 app.command()(benchmark)
 app.command()(export)
 app.command()(inspect)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.terminal import class_table, figure_table, interruptible, progress
+from bisenet_ros.evaluation.wording import percent
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLE_BAG = "test/data/camvid_drive"
-INTERRUPTED = 130  # what shells report for Ctrl-C
+COLUMNS = {"iou": "IoU", "precision": "precision", "recall": "recall", "share": "share"}
 
 
 def demo(
@@ -48,9 +47,10 @@ def demo(
     if json is not None:
         check_writable(json, "--json")
     console = Console()
-    with _interruptible():
+    with interruptible():
         metrics = _run(out, bag or _sample_bag(), weights, rate, device, json, console)
-    console.print("", _figure_table(metrics), "", _class_table(metrics), "", sep="\n")
+    classes = class_table(metrics["per_class"], COLUMNS)
+    console.print("", figure_table(_figures(metrics)), "", classes, "", sep="\n")
     console.print(f"{out / 'report.html'}, {out / 'overlay.mp4'}, {out / 'overlay.png'}")
     if metrics["problems"]:
         raise BarNotMet("; ".join(metrics["problems"]))
@@ -80,9 +80,9 @@ def _run(
     drive = Drive.open(bag, playback.IMAGE_TOPIC, playback.LABELS_TOPIC)
     plan = playback.Plan(bag, rate, weights, device)
     with staged(out, "--out") as scratch:
-        with _progress(console, drive.frames) as progress:
-            played = playback.play(plan, scratch, progress)
-            progress("writing the report", None)
+        with progress(console, drive.frames, "masks") as tell:
+            played = playback.play(plan, scratch, tell)
+            tell("writing the report", None)
             metrics = summary.metrics(plan, drive, played)
             if not metrics["masks"]:
                 raise BarNotMet("; ".join(metrics["problems"]))
@@ -94,75 +94,13 @@ def _run(
     return metrics
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the block with its children stopped, and the command with 130."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # SIGINT too, for shells start what is in the background with it ignored.
-    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
-
-
-@contextlib.contextmanager
-def _progress(console: Console, frames: int) -> Iterator[Any]:
-    """A bar of masks; yields what :data:`bisenet_ros.evaluation.playback.Progress` says."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("masks"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=frames)
-
-        def tell(what: str, masks: int | None) -> None:
-            bar.update(task, description=what, completed=masks)
-
-        yield tell
-
-
-def _figure_table(metrics: dict[str, Any]) -> Table:
-    """The figures of the whole drive."""
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    for name, value in _figures(metrics):
-        table.add_row(name, f"[bold]{value}[/bold]")
-    return table
-
-
-def _class_table(metrics: dict[str, Any]) -> Table:
-    """A row for each class."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("class", "IoU", "precision", "recall", "share"):
-        table.add_column(title, justify="left" if title == "class" else "right")
-    for name, values in metrics["per_class"].items():
-        keys = ("iou", "precision", "recall", "share")
-        table.add_row(name, *(_percent(values[key]) for key in keys))
-    return table
-
-
 def _figures(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     def figure(key: str, unit: str) -> str:
         return "–" if metrics[key] is None else f"{metrics[key]:.1f} {unit}"
 
     return [
-        ("mIoU", _percent(metrics["miou"])),
-        ("pixel accuracy", _percent(metrics["pixel_accuracy"])),
+        ("mIoU", percent(metrics["miou"])),
+        ("pixel accuracy", percent(metrics["pixel_accuracy"])),
         ("masks", f"{metrics['masks']} of {metrics['frames_played']} frames"),
         ("published", _whole(metrics["published"])),
         ("scored", str(metrics["scored"])),
@@ -172,10 +110,6 @@ def _figures(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         ("age, median", figure("age_ms_p50", "ms")),
         ("age, p95", figure("age_ms_p95", "ms")),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _whole(value: int | None) -> str:

@@ -1,31 +1,227 @@
 """``python -m bisenet_ros train``."""
 
-from __future__ import annotations
+# Annotations are read at run time here, hence no `from __future__ import annotations`.
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
+from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
-def train(
-    config: Annotated[Path | None, typer.Option(help="YAML file of recipe options")] = None,
-    data: Annotated[Path | None, typer.Option(help="folder of the data set")] = None,
-    out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
-    iterations: Annotated[int | None, typer.Option(help="optimiser steps")] = None,
-    resume: Annotated[bool, typer.Option(help="go on from the run's last.ckpt")] = False,
-) -> None:
-    """Train BiSeNetV2 on CamVid and write a weights file."""
-    from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import export
-    from bisenet_ros.training.run import train as run
+if TYPE_CHECKING:
+    from rich.console import Console
 
-    recipe = Recipe.read(
-        config,
-        data=None if data is None else str(data),
-        out=None if out is None else str(out),
-        iterations=iterations,
+    from bisenet_ros.training.datasets import Checked, LabelledSet
+    from bisenet_ros.training.run import Data, Prepared
+
+
+def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each of the recipe's; None is what the line leaves out."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = [_parameter(item.name, item.metadata) for item in fields(Recipe)]
+    command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+    return command
+
+
+def _parameter(name: str, known: Any) -> inspect.Parameter:
+    default = DEFAULTS[name]
+    kind: Any = str if isinstance(default, list) else type(default)
+    if known["choices"]:
+        kind = Literal[known["choices"]]
+    shown = ",".join(map(str, default)) if isinstance(default, list) else default
+    wanted = typer.Option(
+        help=known["text"] + (f" [{shown}]" if shown != "" else ""),
+        show_default=False,
+        rich_help_panel="Recipe",
     )
-    module = run(recipe, resume)
-    command = "python -m bisenet_ros train --config " + str(config or "recipe.yaml")
-    print(export(module, recipe, Path(recipe.out) / "weights.safetensors", command))
+    annotation = Annotated[Optional[kind], wanted]  # noqa: UP045
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+@with_recipe_options
+def train(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of recipe options; config/train/ has some")
+    ] = None,
+    check_data: Annotated[
+        bool, typer.Option("--check-data", help="only read and check every file, and count")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on from the run's last.ckpt, bit for bit")
+    ] = False,
+    stop_after: Annotated[
+        int, typer.Option(help="end this session after so many steps; --resume goes on", min=0)
+    ] = 0,
+    json: Annotated[Path | None, typer.Option(help="write what was measured here")] = None,
+    **options: Any,
+) -> None:
+    """Train on labelled images and write a weights file for the node.
+
+    Every option of the recipe can stand in --config and on the line; the line has the last word.
+    The run's folder gets recipe.yaml, metrics.csv, TensorBoard's events, last.ckpt and best.ckpt,
+    and at the end curves.png, samples.png and weights.safetensors.
+    """
+    from rich.console import Console
+
+    from bisenet_ros.evaluation.files import check_writable, make_folder, write_json
+
+    recipe = _recipe(config, options)
+    if stop_after % recipe.validate_every:
+        from bisenet_ros.errors import ArgumentError
+
+        raise ArgumentError(
+            f"--stop-after is {stop_after}; checkpoints are written every "
+            f"{recipe.validate_every} steps (validate_every), so give a multiple of that"
+        )
+    if json is not None:
+        check_writable(json, "--json")
+    console = Console()
+    data = _read(recipe, console)
+    if check_data:
+        console.print(_class_table(data))
+        return
+    out = make_folder(Path(recipe.out), "--out")
+    recipe.write(out / "recipe.yaml")
+    facts = _run(recipe, data, resume, stop_after, _command(config, options), console)
+    if json is not None and facts:
+        write_json(json, facts)
+
+
+def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
+    """The file's options under the line's."""
+    for name in ("mean", "std"):
+        if options.get(name) is not None:
+            options[name] = options[name].split(",")
+    return Recipe.read(config, options)
+
+
+def _read(recipe: Recipe, console: "Console") -> "Data":
+    """Open both splits and check every file, with a bar."""
+    from bisenet_ros.training.datasets.checking import check
+    from bisenet_ros.training.run import Data, splits
+
+    def checked(labelled: "LabelledSet") -> "Checked":
+        with _bar(console, "images") as bar:
+            task = bar.add_task(f"checking {labelled.split}", total=len(labelled))
+            return check(labelled, lambda done: bar.update(task, completed=done))
+
+    training, validation = splits(recipe)
+    return Data(training, validation, checked(training), checked(validation))
+
+
+def _run(
+    recipe: Recipe,
+    data: "Data",
+    resume: bool,
+    stop_after: int,
+    command: str,
+    console: "Console",
+) -> dict[str, Any]:
+    """Train, finish, tell; what was measured."""
+    from bisenet_ros.training.finishing import finish
+    from bisenet_ros.training.run import prepare, train
+    from bisenet_ros.training.stream import world
+
+    prepared = prepare(recipe, data)
+    _announce(prepared, console)
+    with _bar(console, "steps", "{task.fields[figures]}") as bar:
+        task = bar.add_task("training", total=recipe.iterations, figures="")
+        score = ""
+
+        def tell(figures: dict[str, float]) -> None:
+            nonlocal score
+            if "val_miou" in figures:
+                score = f" · val mIoU {figures['val_miou']:.3f}"
+                return
+            text = (
+                f"loss {figures['loss']:.3f} · lr {figures['learning_rate']:.2g} · "
+                f"{figures['images_per_s']:.1f} images/s{score}"
+            )
+            bar.update(task, completed=figures["step"], figures=text)
+
+        trainer = train(prepared, resume, stop_after, tell)
+    if trainer.interrupted or world()[1]:
+        return {}
+    if stop_after and trainer.global_step < recipe.iterations and not trainer.should_stop:
+        console.print(f"stopped at step {trainer.global_step}; --resume goes on")
+        return {}
+    path, found = finish(prepared, command, str(trainer.strategy.root_device))
+    console.print(f"val mIoU {found['val_miou']:.4f}; {path}, curves.png, samples.png")
+    return {"weights": str(path), "steps": trainer.global_step, **found}
+
+
+def _announce(prepared: "Prepared", console: "Console") -> None:
+    """Say what is about to be trained, and what of a given file was not used."""
+    recipe, data = prepared.recipe, prepared.data
+    height, width = prepared.resolution
+    console.print(
+        f"{recipe.network}, {len(data.training.labels)} classes, for {width}×{height}: "
+        f"{len(data.training)} images to train, {len(data.validation)} to validate"
+    )
+    if recipe.weights:
+        remade = [name for name in prepared.remade if not name.endswith("num_batches_tracked")]
+        console.print(
+            f"started from {recipe.weights}; made anew: {', '.join(remade) or 'nothing'}",
+            soft_wrap=True,
+        )
+
+
+def _command(config: Path | None, options: dict[str, Any]) -> str:
+    """The line that repeats this run, for the card."""
+    words = ["python -m bisenet_ros train"]
+    if config is not None:
+        words += ["--config", str(config)]
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif value is not None:
+            words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
+    return " ".join(words)
+
+
+def _class_table(data: "Data") -> Any:
+    """Pixels of each class in both splits."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    titles = ("class", "train pixels", "share", "images", "val pixels", "share", "images")
+    for title in titles:
+        table.add_column(title, justify="left" if title == "class" else "right")
+    for index, name in enumerate(data.training.labels.names):
+        cells = [name]
+        for counted in (data.counted, data.counted_validation):
+            pixels = int(counted.counts[index])
+            images = len(counted.images_with(index))
+            cells += [f"{pixels:,}", f"{100 * counted.shares[index]:.2f} %", str(images)]
+        table.add_row(*cells)
+    return table
+
+
+def _bar(console: "Console", unit: str, *columns: str) -> Any:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        *(TextColumn(column) for column in columns),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

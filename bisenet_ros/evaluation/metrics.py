@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,26 @@ class Scores:
     Attributes:
         miou: mean IoU over the classes that occur in truth or prediction, 0–1.
         pixel_accuracy: share of labelled pixels whose class is right.
+        frequency_weighted_iou: mean IoU over the classes that occur in the truth, each as heavy
+            as its share of the labelled pixels (Long, Shelhamer, Darrell, arXiv 1411.4038, §5).
         iou, precision, recall: (n,) float64, NaN where undefined.
-        confusion: (n, n) int64, rows truth, columns prediction.
+        confusion: rows truth, columns prediction, int64: (n, n), or (n, n + 1) where the last
+            column counts labelled pixels that were given no class.
     """
 
     miou: float
     pixel_accuracy: float
+    frequency_weighted_iou: float
     iou: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
     confusion: np.ndarray
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(n,) float64: each class's share of the labelled pixels; 0 where there are none."""
+        truth = self.confusion.sum(1)
+        return truth / max(1, truth.sum())
 
 
 def scores(confusion: np.ndarray) -> Scores:
@@ -42,9 +53,14 @@ def scores(confusion: np.ndarray) -> Scores:
         iou = hits / (truth + found - hits)
         precision, recall = hits / found, hits / truth
         accuracy = hits.sum() / truth.sum()
-    occurring = iou[~np.isnan(iou)]
-    miou = float(occurring.mean()) if occurring.size else float("nan")
-    return Scores(miou, float(accuracy), iou, precision, recall, confusion)
+        weighted = (truth * np.nan_to_num(iou)).sum() / truth.sum()
+    return Scores(mean(iou), float(accuracy), float(weighted), iou, precision, recall, confusion)
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean of what is defined; NaN if nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def confusion_matrix(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> np.ndarray:
@@ -63,3 +79,28 @@ def confusion_matrix(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> n
     width = num_classes + 1
     counts = np.bincount(rows * width + columns, minlength=num_classes * width)
     return counts.reshape(num_classes, width)
+
+
+def per_class(
+    found: Scores, names: Sequence[str], **more: np.ndarray
+) -> dict[str, dict[str, float | None]]:
+    """IoU, precision, recall and share of the labelled pixels, by class name.
+
+    ``more`` are further figures by name, (n,) float64 each.
+    """
+    columns = {
+        "iou": found.iou,
+        "precision": found.precision,
+        "recall": found.recall,
+        "share": found.shares,
+        **more,
+    }
+    return {
+        name: {key: defined(values[i]) for key, values in columns.items()}
+        for i, name in enumerate(names)
+    }
+
+
+def defined(value: float) -> float | None:
+    """The value as JSON knows it: None instead of NaN."""
+    return None if np.isnan(value) else float(value)

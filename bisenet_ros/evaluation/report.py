@@ -1,24 +1,27 @@
-"""report.html: everything about a drive on one page that needs no other file."""
+"""report.html of a drive: everything about it on one page that needs no other file."""
 
 from __future__ import annotations
 
-import base64
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from bisenet_ros.evaluation.images import encode_jpeg, encode_png
-from bisenet_ros.evaluation.picture import View, colours
+from bisenet_ros.evaluation.page import (
+    class_rows,
+    data_uri,
+    fill,
+    heat_picture,
+    heat_rows,
+    legend,
+    pictures,
+)
+from bisenet_ros.evaluation.picture import View
 from bisenet_ros.evaluation.plots import Series, line_chart
+from bisenet_ros.evaluation.wording import number
 from bisenet_ros.labels import LabelSet
 
-TEMPLATES = Path(__file__).parent / "templates"
-PICTURE_QUALITY = 85
 LARGEST_FILM = 24 << 20  # bytes; a longer film is linked, so that the page still opens at once
 SAMPLE_BAG = "camvid_drive"
 SAMPLE_CREDIT = Markup(
@@ -65,45 +68,23 @@ class Story:
 
 def render(story: Story) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, number=number)
     metrics, labels = story.metrics, story.labels
-    return environment.get_template("report.html.j2").render(
+    return fill(
+        "drive.html.j2",
         m=metrics,
-        made=time.strftime("%Y-%m-%d %H:%M %Z"),
         film=film_source(story.film),
         hero=None if story.hero is None else tiles(story.hero, labels),
         best=[tiles(shown, labels) for shown in story.best],
         worst=[tiles(shown, labels) for shown in story.worst],
-        legend=[(name, css(c)) for name, c in zip(labels.names, labels.colours, strict=True)],
+        legend=legend(labels),
         classes=class_rows(metrics, labels),
         heat=heat_rows(metrics["confusion"], labels),
+        heat_picture=heat_picture(metrics["confusion"]),
         miou_chart=Markup(miou_chart(story)),
         age_chart=Markup(age_chart(story)),
         facts=facts(metrics),
         credit=SAMPLE_CREDIT if metrics["drive"]["bag"] == SAMPLE_BAG else None,
     )
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """0.5678 as ``56.8 %``; a dash for None."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def number(value: float | None, digits: int = 1, unit: str = "") -> str:
-    """A figure with its unit; a dash for None."""
-    return "–" if value is None else f"{value:.{digits}f}{unit and ' ' + unit}"
-
-
-def css(colour: tuple[int, int, int]) -> str:
-    """A colour for a stylesheet."""
-    return "rgb({}, {}, {})".format(*colour)
 
 
 def film_source(film: Path | None) -> dict[str, str] | None:
@@ -115,52 +96,10 @@ def film_source(film: Path | None) -> dict[str, str] | None:
     return {"data": data_uri("video/mp4", film.read_bytes())}
 
 
-def data_uri(kind: str, content: bytes) -> str:
-    """``content`` as a URL of its own."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def tiles(shown: Shown, labels: LabelSet) -> dict[str, Any]:
     """The pictures of a frame as URLs."""
-    view = shown.view
-
-    def photo(rgb: np.ndarray) -> str:
-        return data_uri("image/jpeg", encode_jpeg(rgb, PICTURE_QUALITY))
-
-    def flat(ids: np.ndarray) -> str:
-        return data_uri("image/png", encode_png(colours(ids, labels)))
-
-    pictures = [
-        ("Camera", photo(view.image)),
-        ("Truth", flat(view.truth)),
-        ("Prediction", flat(view.mask)),
-        ("Overlay", photo(view.overlay)),
-    ]
-    return {"number": shown.number, "miou": shown.miou, "pictures": pictures}
-
-
-def class_rows(metrics: dict[str, Any], labels: LabelSet) -> list[dict[str, Any]]:
-    """The table of classes, best IoU first, those that do not occur last."""
-    by_name = {name: css(c) for name, c in zip(labels.names, labels.colours, strict=True)}
-    rows = [
-        {"name": name, "colour": by_name[name], **figures}
-        for name, figures in metrics["per_class"].items()
-    ]
-    return sorted(rows, key=lambda row: -1.0 if row["iou"] is None else row["iou"], reverse=True)
-
-
-def heat_rows(confusion: list[list[int]], labels: LabelSet) -> dict[str, Any]:
-    """The confusion matrix as shares of each true class; the last column where it is needed."""
-    counts = np.array(confusion, np.float64)
-    names = [*labels.names, "none"]
-    if not counts[:, -1].any():
-        counts, names = counts[:, :-1], names[:-1]
-    shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
-    rows = [
-        (name, [float(v) for v in row]) if total else (name, None)
-        for name, row, total in zip(labels.names, shares, counts.sum(1), strict=True)
-    ]
-    return {"columns": names, "rows": rows}
+    name = f"Frame {shown.number + 1}"
+    return {"name": name, "miou": shown.miou, "pictures": pictures(shown.view, labels)}
 
 
 def miou_chart(story: Story) -> str:

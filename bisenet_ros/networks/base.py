@@ -15,11 +15,14 @@ class SegmentationNetwork(nn.Module):
         stride: input pixels for one logit.
         multiple: what H and W must be multiples of.
         options: the dataclass the network was built from.
+        heads: how the names of modules begin that turn features into classes; recipes may train
+            them faster than the rest.
     """
 
     stride: int
     multiple: int
     options: Any
+    heads: tuple[str, ...] = ("head", "aux")
 
     @abstractmethod
     def without_boosters(self) -> SegmentationNetwork:

@@ -10,7 +10,13 @@ import numpy as np
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.evaluation.images import decode_ids
-from bisenet_ros.evaluation.metrics import Scores, confusion_matrix, scores
+from bisenet_ros.evaluation.metrics import (
+    Scores,
+    confusion_matrix,
+    defined,
+    per_class,
+    scores,
+)
 from bisenet_ros.labels import UNLABELLED, LabelSet
 
 WAITING_BYTES = 64 << 20  # of masks and of labels whose other half has not come yet
@@ -178,27 +184,6 @@ class Scorer:
         return int(np.flatnonzero(seen).max(initial=0)) + 1
 
 
-def per_class(found: Scores, names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
-    """IoU, precision, recall and share of the labelled pixels, by class name."""
-    truth = found.confusion.sum(1)
-    shares = truth / max(1, truth.sum())
-    columns = {
-        "iou": found.iou,
-        "precision": found.precision,
-        "recall": found.recall,
-        "share": shares,
-    }
-    return {
-        name: {key: defined(values[i]) for key, values in columns.items()}
-        for i, name in enumerate(names)
-    }
-
-
 def class_names(labels: LabelSet | None, n: int) -> tuple[str, ...]:
     """The names of a label set, or ``class 0`` and so on where there is none."""
     return labels.names if labels else tuple(f"class {i}" for i in range(n))
-
-
-def defined(value: float) -> float | None:
-    """The value as JSON knows it: None instead of NaN."""
-    return None if np.isnan(value) else float(value)

@@ -1,4 +1,8 @@
-"""Random views of labelled images. Geometry runs an image at a time, colour a batch at a time."""
+"""Random views of labelled images.
+
+Geometry runs an image at a time, where the images are read; colour and light run a batch at a time
+on the training's device.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,8 @@ class RandomView:
         size: (height, width) of the crop.
         scale: lowest and highest zoom, drawn evenly on a log scale.
         flip: chance of a left-right flip.
-        rare: ids of rare classes; with chance ``rare_chance`` the crop is centred near one of
-            their pixels.
-        generator: source of randomness; seed it for repeatable views.
+        rare: ids of rare classes; with chance ``rare_chance`` the crop is centred near a pixel
+            of one of them, each class as often as the others.
     """
 
     size: tuple[int, int]
@@ -33,18 +36,15 @@ class RandomView:
     flip: float = 0.5
     rare: tuple[int, ...] = ()
     rare_chance: float = 0.5
-    generator: np.random.Generator | None = None
 
-    def __post_init__(self) -> None:
-        self.generator = self.generator or np.random.default_rng()
-
-    def __call__(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) and (H, W) uint8 in, the same kinds at ``size`` out."""
-        assert self.generator is not None
+    def __call__(
+        self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) and (H, W) uint8 in, the same kinds at ``size`` out, drawn from ``random``."""
         height, width = self.size
-        zoom = float(np.exp(self.generator.uniform(*np.log(self.scale))))
-        x0, y0 = self._corner(label, zoom)
-        mirrored = self.generator.random() < self.flip
+        zoom = float(np.exp(random.uniform(*np.log(self.scale))))
+        x0, y0 = self._corner(label, zoom, random)
+        mirrored = random.random() < self.flip
         # Maps a pixel of the view to a pixel of the image (warpAffine with WARP_INVERSE_MAP).
         step = 1 / zoom
         matrix = np.array([[step, 0, x0 + 0.5 * step - 0.5], [0, step, y0 + 0.5 * step - 0.5]])
@@ -69,25 +69,58 @@ class RandomView:
         )
         return seen, ids
 
-    def _corner(self, label: np.ndarray, zoom: float) -> tuple[float, float]:
+    def _corner(
+        self, label: np.ndarray, zoom: float, random: np.random.Generator
+    ) -> tuple[float, float]:
         """Top left corner of the crop, in pixels of the image."""
-        assert self.generator is not None
         spans = [total - side / zoom for total, side in zip(label.shape, self.size, strict=True)]
-        rare = np.flatnonzero(np.isin(label, self.rare)) if self.rare else np.empty(0, np.intp)
-        if rare.size and self.generator.random() < self.rare_chance:
-            y, x = np.unravel_index(self.generator.choice(rare), label.shape)
+        present = [c for c in self.rare if (label == c).any()]
+        if present and random.random() < self.rare_chance:
+            # The class first: by pixels alone the rarest of them would hardly be looked for.
+            rare = np.flatnonzero(label == random.choice(present))
+            y, x = np.unravel_index(random.choice(rare), label.shape)
             # Near the middle, not in it: the class must not learn to sit at the centre.
-            jitter = self.generator.uniform(0.2, 0.8, 2)
+            jitter = random.uniform(0.2, 0.8, 2)
             wish = [y - jitter[0] * self.size[0] / zoom, x - jitter[1] * self.size[1] / zoom]
             corner = [
                 float(np.clip(w, min(0, span), max(0, span)))
                 for w, span in zip(wish, spans, strict=True)
             ]
         else:
-            corner = [float(self.generator.uniform(min(0, s), max(0, s))) for s in spans]
+            corner = [float(random.uniform(min(0, s), max(0, s))) for s in spans]
         return corner[1], corner[0]
 
 
-def colour_jitter(strength: float, hue: float = 0.03) -> nn.Module:
-    """Random brightness, contrast, saturation (±``strength``) and hue for (N, 3, H, W) in 0–1."""
-    return K.ColorJiggle(strength, strength, strength, hue, p=0.9)
+def paste(
+    pair: tuple[np.ndarray, np.ndarray], donor: tuple[np.ndarray, np.ndarray], ids: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pair with the donor's pixels of classes ``ids`` laid over it.
+
+    ClassMix (arXiv 2007.07936) with labels instead of predictions, for classes that are seldom
+    seen: they turn up before other surroundings than their own.
+    """
+    taken = np.isin(donor[1], ids)
+    image = np.where(taken[..., None], donor[0], pair[0])
+    return image, np.where(taken, donor[1], pair[1])
+
+
+def photometric(
+    jitter: float, hue: float = 0.0, light: float = 0.0, blur: float = 0.0, noise: float = 0.0
+) -> nn.Module:
+    """Random colour, light, blur and noise for images (N, 3, H, W) in 0–1, an image at a time.
+
+    Args:
+        jitter: strength of brightness, contrast and saturation.
+        hue: strength of the hue jitter, as a share of the circle.
+        light: chance of another gamma, and of a gradient of light across the image.
+        blur, noise: chances of either.
+    """
+    steps: list[nn.Module] = [K.ColorJiggle(jitter, jitter, jitter, hue, p=0.9)]
+    if light:
+        steps.append(K.RandomGamma((0.5, 1.8), p=light))
+        steps.append(K.RandomLinearIllumination((0.05, 0.35), p=light))
+    if blur:
+        steps.append(K.RandomGaussianBlur((5, 5), (0.3, 1.5), p=blur))
+    if noise:
+        steps.append(K.RandomGaussianNoise(std=0.04, p=noise))
+    return nn.Sequential(*steps)

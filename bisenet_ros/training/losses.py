@@ -1,21 +1,25 @@
-"""Losses on logits (N, n, H, W) and labels (N, H, W) int64 with 255 for unlabelled."""
+"""Losses on logits (N, n, H, W) and labels (N, H, W) int64 with 255 for unlabelled.
+
+A batch without a labelled pixel gives 0 with a gradient of zeros, never NaN. Where several
+processes train together, the mean is taken over the pixels of all of them.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.networks import upsample
+from bisenet_ros.training.stream import world
 
 
 class CrossEntropy(nn.Module):
-    """Mean cross entropy over the labelled pixels, optionally weighted by class.
-
-    A batch without a labelled pixel gives 0 with a gradient of zeros, not NaN.
-    """
+    """Mean cross entropy over the labelled pixels, optionally weighted by class (n,)."""
 
     weight: Tensor | None
 
@@ -24,15 +28,93 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if bool((labels == UNLABELLED).all()):
-            return logits.sum() * 0.0
-        return F.cross_entropy(logits, labels, self.weight, ignore_index=UNLABELLED)
+        total = F.cross_entropy(
+            logits, labels, self.weight, ignore_index=UNLABELLED, reduction="sum"
+        )
+        return over_all(total, pixel_weights(labels, self.weight).sum())
 
 
-def log_weights(shares: np.ndarray) -> Tensor:
-    """(n,) float32 class weights 1 / ln(1.1 + share) with mean 1 (ENet, arXiv 1606.02147, §5.2)."""
-    weights = 1 / np.log(1.1 + shares)
-    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+class OhemCrossEntropy(nn.Module):
+    """Cross entropy of the hard pixels (online hard example mining, arXiv 1604.03540).
+
+    Args:
+        threshold: pixels whose true class has a higher probability than this are easy.
+        kept: share of the labelled pixels that is kept at least, the hardest first.
+        weight: of each class (n,).
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self, threshold: float = 0.7, kept: float = 1 / 16, weight: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.limit, self.kept = -math.log(threshold), kept
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        losses = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="none")
+        labelled = labels != UNLABELLED
+        losses, weights = losses[labelled], pixel_weights(labels, self.weight)[labelled]
+        hard = losses.detach() > self.limit
+        least = int(self.kept * losses.numel())
+        if int(hard.sum()) < least:
+            hard = torch.zeros_like(hard)
+            hard[losses.detach().topk(least).indices] = True
+        return over_all((losses * weights)[hard].sum(), weights[hard].sum())
+
+
+class Dice(nn.Module):
+    """One minus the Dice coefficient, a term for each class that occurs (arXiv 1606.04797).
+
+    Args:
+        activation: ``softmax`` or ``sigmoid``, from logits to shares.
+        smooth: added to numerator and denominator.
+    """
+
+    def __init__(self, activation: str = "softmax", smooth: float = 1.0) -> None:
+        super().__init__()
+        self.activation, self.smooth = activation, smooth
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        count = logits.shape[1]
+        labelled = (labels != UNLABELLED).unsqueeze(1)
+        truth = F.one_hot(labels.where(labels != UNLABELLED, 0), count).movedim(-1, 1) * labelled
+        share = logits.softmax(1) if self.activation == "softmax" else logits.sigmoid()
+        share = share * labelled
+        overlap = (share * truth).sum((0, 2, 3))
+        both = share.sum((0, 2, 3)) + truth.sum((0, 2, 3))
+        occurs = truth.sum((0, 2, 3)) > 0
+        terms = 1 - (2 * overlap + self.smooth) / (both + self.smooth).clamp_min(1e-12)
+        return (terms * occurs).sum() / occurs.sum().clamp_min(1)
+
+
+class Sum(nn.Module):
+    """The sum of several losses."""
+
+    def __init__(self, *losses: nn.Module) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([loss(logits, labels) for loss in self.losses]).sum()
+
+
+def pixel_weights(labels: Tensor, weight: Tensor | None) -> Tensor:
+    """(N, H, W) float32: the weight of each pixel's class, 0 where it is unlabelled."""
+    labelled = labels != UNLABELLED
+    if weight is None:
+        return labelled.float()
+    return weight[labels.where(labelled, 0)] * labelled
+
+
+def over_all(total: Tensor, count: Tensor) -> Tensor:
+    """``total / count`` so that the mean over all processes is that of all their pixels."""
+    processes, _ = world()
+    if processes > 1:
+        count = count.detach().clone()
+        dist.all_reduce(count)
+    return total * processes / count.clamp_min(1e-12)
 
 
 def with_boosters(

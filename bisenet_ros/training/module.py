@@ -7,94 +7,115 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from bisenet_ros.evaluation.metrics import scores
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last, pad_to_multiple
-from bisenet_ros.training.augmentation import colour_jitter
+from bisenet_ros.networks.layers import channels_last
+from bisenet_ros.training.augmentation import photometric
 from bisenet_ros.training.losses import with_boosters
+from bisenet_ros.training.optimisation import optimiser, schedule
 from bisenet_ros.training.recipe import Recipe
+from bisenet_ros.training.stream import world
 
 
 class SegmentationModule(pl.LightningModule):
     """Trains ``network`` on uint8 RGB batches (N, 3, H, W) with labels (N, H, W).
 
-    Logs ``loss`` each step, ``val_miou`` and ``val_accuracy`` each validation.
+    Logs ``loss`` and ``accuracy`` of the training, and of each validation ``val_loss``,
+    ``val_miou`` and ``val_accuracy``, at the labels' own size.
+
+    Args:
+        network: in training mode it returns its logits and its boosters'.
+        loss: of logits (N, n, H, W) and labels.
+        recipe: everything else.
+        size: (height, width) that images are brought to for validation, as for inference;
+            multiples of the network's.
+        num_classes: of the labels.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: SegmentationNetwork, loss: nn.Module, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        loss: nn.Module,
+        recipe: Recipe,
+        size: tuple[int, int],
+        num_classes: int,
+    ) -> None:
         super().__init__()
         self.network = network
-        channels_last(network)
-        self.loss = loss
-        self.recipe = recipe
-        self.val_miou = float("nan")  # of the last validation
-        self.jitter = colour_jitter(recipe.jitter)
+        if recipe.channels_last:
+            channels_last(network)
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = recipe.dropout
+        self.loss, self.recipe, self.size = loss, recipe, size
+        self.photometric = photometric(
+            recipe.jitter, recipe.hue, recipe.light, recipe.blur, recipe.noise
+        )
         self.register_buffer("mean", torch.tensor(recipe.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(recipe.std).view(1, 3, 1, 1))
-        self.confusion = MulticlassConfusionMatrix(recipe.num_classes, ignore_index=UNLABELLED)
+        self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=UNLABELLED)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Colour and dropout depend on the step alone, so that a resumed run repeats none of them
+        # and skips none.
+        torch.manual_seed(hash((self.recipe.seed, batch_idx, world()[1])) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, labels = batch
         with torch.autocast(images.device.type, enabled=False):
-            images = self.normalise(self.jitter(images.float() / 255))
-        logits, boosters = self.network(images)
-        loss = with_boosters(self.loss, logits, boosters, labels)
-        self.log("loss", loss, prog_bar=True)
+            images = self.normalise(self.photometric(images.float() / 255).clamp(0, 1))
+        output = self.network(images)
+        logits, boosters = (output, ()) if isinstance(output, Tensor) else output
+        loss = with_boosters(self.loss, logits, boosters, labels, self.recipe.boosters)
+        together = world()[0] > 1
+        self.log("loss", loss, sync_dist=together)
+        self.log("accuracy", accuracy(logits, labels), sync_dist=together)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, labels = batch
-        logits = self.predict_logits(images)
+        logits = self.predict_logits(images, (labels.shape[-2], labels.shape[-1]))
+        self.log("val_loss", self.loss(logits, labels), batch_size=len(images), sync_dist=True)
         self.confusion.update(logits.argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
         found = scores(self.confusion.compute().cpu().numpy())
         self.confusion.reset()
-        self.val_miou = found.miou
-        self.log("val_miou", found.miou, prog_bar=True)
+        self.log("val_miou", found.miou)
         self.log("val_accuracy", found.pixel_accuracy)
 
-    def predict_logits(self, images: Tensor) -> Tensor:
-        """Logits (N, n, H, W) float32 at the size of the uint8 images (N, 3, H, W)."""
-        height, width = images.shape[-2:]
-        padded = pad_to_multiple(self.normalise(images.float() / 255), self.network.multiple)
-        logits = self.network(padded).float()
-        size = padded.shape[-2:]
-        return upsample(logits, (size[0], size[1]))[..., :height, :width]
+    def predict_logits(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits (N, n, *size) float32 of uint8 images (N, 3, H, W)."""
+        seen = images.float() / 255
+        if seen.shape[-2:] != self.size:
+            seen = F.interpolate(seen, self.size, mode="bilinear", align_corners=False)
+        return upsample(self.network(self.normalise(seen)).float(), size)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in 0–1 to what the network expects, channels last."""
+        """(N, 3, H, W) in 0–1 to what the network expects."""
         scaled = (images - self.mean) / self.std
-        return scaled.contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        return scaled.contiguous(memory_format=layout)
 
     def configure_optimizers(self) -> Any:
-        recipe = self.recipe
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate
-        )
-
-        def factor(step: int) -> float:
-            warm = min(1.0, (step + 1) / max(1, recipe.warmup))
-            left = max(0.0, 1 - step / recipe.iterations)
-            return warm * left**recipe.power
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        chosen = optimiser(self.network, self.recipe)
+        falling = torch.optim.lr_scheduler.LambdaLR(chosen, schedule(self.recipe))
         return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "optimizer": chosen,
+            "lr_scheduler": {"scheduler": falling, "interval": "step"},
         }
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: convolution weights decay, norms and biases do not."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of labelled pixels that are right, at the logits' own size."""
+    with torch.no_grad():
+        small = F.interpolate(labels.unsqueeze(1).float(), logits.shape[-2:], mode="nearest")[:, 0]
+        labelled = small != UNLABELLED
+        return (logits.argmax(1) == small)[labelled].float().sum() / labelled.sum().clamp_min(1)

@@ -2,112 +2,227 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback
+from torch import nn
 from torch.utils.data import DataLoader
 
-from bisenet_ros.checkpoints import Card, save
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options, SegmentationNetwork
+from bisenet_ros.networks.bisenetv2 import large
 from bisenet_ros.training.augmentation import RandomView
-from bisenet_ros.training.datasets import CamVid
-from bisenet_ros.training.losses import CrossEntropy, log_weights
+from bisenet_ros.training.datasets import LabelledSet, TrainingImages, open_set
+from bisenet_ros.training.datasets.checking import Checked
+from bisenet_ros.training.fine_tuning import start_from
+from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
+from bisenet_ros.training.stream import Share, Stream, Turns
+from bisenet_ros.training.sync_norm import synchronise
+from bisenet_ros.training.watching import Journal, checkpoint_callbacks, loggers
+from bisenet_ros.training.weighting import class_weights
 
-RARE = 0.02  # classes with a smaller share of the pixels are looked for when cropping
+
+@dataclass(frozen=True)
+class Data:
+    """The two splits, and what was counted in either."""
+
+    training: LabelledSet
+    validation: LabelledSet
+    counted: Checked
+    counted_validation: Checked
 
 
-def train(recipe: Recipe, resume: bool = False) -> SegmentationModule:
-    """Train as ``recipe`` says and return the module with its averaged weights.
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start.
 
-    Writes ``recipe.yaml``, ``metrics.csv`` and ``last.ckpt`` (model, average, optimiser,
-    schedule, step) into ``recipe.out``; with ``resume`` goes on from that ``last.ckpt``.
+    Attributes:
+        remade: names of tensors that the file started from could not give; empty without one.
+        resolution: (height, width) that the weights are for.
     """
-    out = Path(recipe.out)
-    out.mkdir(parents=True, exist_ok=True)
-    recipe.write(out / "recipe.yaml")
-    pl.seed_everything(recipe.seed, workers=True)
+
+    recipe: Recipe
+    data: Data
+    module: SegmentationModule
+    remade: list[str]
+    resolution: tuple[int, int]
+
+
+def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
+    """The training and the validation split of the recipe's data set."""
+    if not recipe.data and recipe.dataset != "drawn":
+        raise ArgumentError("there is no data: pass --data DIR, the folder of the data set")
+    root = Path(recipe.data or Path(recipe.out) / "data")
+    options: dict[str, Any] = {
+        "val_share": recipe.val_share,
+        "seed": recipe.seed,
+        "stuff_only": recipe.stuff_only,
+    }
+    found = tuple(open_set(recipe.dataset, root, split, **options) for split in ("train", "val"))
+    classes = len(found[0].labels)
+    if recipe.num_classes not in (0, classes):
+        raise DataError(
+            f"{root} has {classes} classes, but num_classes is {recipe.num_classes}; "
+            "leave it at 0 or mend the data set's labels"
+        )
+    return found[0], found[1]
+
+
+def prepare(recipe: Recipe, data: Data) -> Prepared:
+    """Build network, loss and module."""
+    if recipe.precision == "16-mixed" and (recipe.device == "cpu" or best_device() == "cpu"):
+        raise ArgumentError("precision 16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true")
+    pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
-    module, training, validation = build(recipe)
-    checkpoints = ModelCheckpoint(
-        out, "step-{step}", every_n_train_steps=recipe.validate_every, save_last=True, save_top_k=0
+    network = build_network(recipe, len(data.training.labels))
+    if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
+        synchronise(network, recipe.device if recipe.device != "auto" else best_device())
+    remade = start_from(recipe.weights, network, data.training.labels) if recipe.weights else []
+    resolution = (
+        recipe.input_height or data.training.resolution[0],
+        recipe.input_width or data.training.resolution[1],
     )
+    multiple = network.multiple
+    size = (-(-resolution[0] // multiple) * multiple, -(-resolution[1] // multiple) * multiple)
+    loss = build_loss(recipe, data.counted.shares)
+    module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
+    return Prepared(recipe, data, module, remade, resolution)
+
+
+def best_device() -> str:
+    """What ``auto`` means on this machine."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_network(recipe: Recipe, num_classes: int) -> SegmentationNetwork:
+    """The recipe's network, with booster heads if they have a weight."""
+    boosters = recipe.boosters > 0
+    if recipe.network == "bisenetv2-large":
+        return BiSeNetV2(large(num_classes, boosters=boosters))
+    return BiSeNetV2(BiSeNetV2Options(num_classes, boosters=boosters))
+
+
+def build_loss(recipe: Recipe, shares: np.ndarray) -> nn.Module:
+    """The recipe's loss; ``shares`` (n,) of the pixels weigh the classes."""
+    if recipe.loss == "dice":
+        return Dice(recipe.dice_activation, recipe.dice_smooth)
+    weights = class_weights(recipe.class_weights, shares)
+    if recipe.loss == "ohem":
+        return OhemCrossEntropy(recipe.ohem_threshold, recipe.ohem_kept, weights)
+    if recipe.loss == "ce+dice":
+        return Sum(CrossEntropy(weights), Dice(recipe.dice_activation, recipe.dice_smooth))
+    return CrossEntropy(weights)
+
+
+def train(
+    prepared: Prepared,
+    resume: bool = False,
+    stop_after: int = 0,
+    tell: Callable[[dict[str, float]], None] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> pl.Trainer:
+    """Train; the module holds the averaged weights at the end.
+
+    Writes ``metrics.csv``, TensorBoard's events, ``last.ckpt`` (weights, average, optimiser,
+    schedule, step) and ``best.ckpt`` into ``recipe.out``.
+
+    Args:
+        prepared: from :func:`prepare`.
+        resume: go on from ``last.ckpt``, bit for bit as if the run had not stopped (on a CPU).
+        stop_after: end this session after so many steps of the run; 0: at the recipe's end.
+        tell: called with the newest figures after each step and each validation.
+        callbacks: more of Lightning's.
+    """
+    _hush()
+    recipe, out = prepared.recipe, Path(prepared.recipe.out)
+    last = out / "last.ckpt"
+    start = steps_done(last) if resume else 0
+    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), tell)
     trainer = pl.Trainer(
-        max_steps=recipe.iterations,
+        max_steps=min(recipe.iterations, stop_after or recipe.iterations),
         max_epochs=-1,
         precision=recipe.precision,  # type: ignore[arg-type]
-        accelerator="auto",
-        devices=1,
-        callbacks=[WeightAveraging(avg_fn=ema(recipe.ema)), checkpoints],
-        logger=CSVLogger(out, name="", version=""),
-        val_check_interval=recipe.validate_every,
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[recipe.device],
+        devices=recipe.devices,
+        num_nodes=recipe.nodes,
+        strategy="ddp" if recipe.devices * recipe.nodes > 1 else "auto",
+        sync_batchnorm=False,
+        use_distributed_sampler=False,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip or None,
+        callbacks=[*checkpoint_callbacks(recipe, out), journal, *callbacks],
+        logger=loggers(out),
+        val_check_interval=recipe.validate_every * recipe.accumulate,
         check_val_every_n_epoch=None,
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=False,
     )
-    last = out / "last.ckpt"
     trainer.fit(
-        module, training, validation, ckpt_path=str(last) if resume and last.exists() else None
+        prepared.module,
+        training_loader(recipe, prepared.data, start),
+        validation_loader(prepared.data.validation),
+        ckpt_path=str(last) if resume else None,
     )
-    return module
+    return trainer
 
 
-def ema(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Exponential moving average whose decay rises to ``decay`` over the first steps.
-
-    Without the rise the average is mostly the initial weights for the first 1 / (1 − decay)
-    steps, and the early validations say nothing.
-    """
-
-    def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        return averaged * kept + current * (1 - kept)
-
-    return average
-
-
-def export(module: SegmentationModule, recipe: Recipe, path: Path, command: str) -> Path:
-    """Write the trained network, without its boosters, and its card as a weights file."""
-    slim = module.network.without_boosters()
-    card = Card(
-        architecture="bisenetv2",
-        options=asdict(slim.options),
-        labels=CamVid.labels,
-        mean=recipe.mean,
-        std=recipe.std,
-        resolution=CamVid.resolution,
-        dataset=CamVid.source,
-        scores={"val_miou": round(module.val_miou, 6)},
-        licence=CamVid.licence,
-        command=command,
-    )
-    return save(path, slim, card)
+def _hush() -> None:
+    """Keep from the user what Lightning says of its own ways."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for about in (
+        ".*exists and is not empty",  # a run that is resumed, or has its recipe already
+        ".*is smaller than the logging interval",
+        ".*your dataloader is not resumable",  # ``Share`` is
+        ".*does not have many workers",  # the data lies in memory
+        ".*LeafSpec.* is deprecated",
+    ):
+        warnings.filterwarnings("ignore", about)
 
 
-def build(recipe: Recipe) -> tuple[SegmentationModule, DataLoader, DataLoader]:
-    """The module and the loaders of its training and validation data."""
-    training = CamVid(recipe.data, "train")
-    shares = training.class_shares()
-    training.view = RandomView(
+def steps_done(checkpoint: Path) -> int:
+    """Optimiser steps a checkpoint has behind it; DataError if there is none to go on from."""
+    if not checkpoint.is_file():
+        raise DataError(f"{checkpoint} is missing: nothing to go on from; leave --resume away")
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+
+
+def validation_loader(validation: LabelledSet) -> DataLoader:
+    """One image at a time, as it is; they need not be of one size."""
+    return DataLoader(TrainingImages(validation), batch_size=1, sampler=Turns(len(validation)))
+
+
+def training_loader(recipe: Recipe, data: Data, start: int) -> DataLoader:
+    """Batches of random views, from optimiser step ``start`` on."""
+    shares = data.counted.shares
+    rare = tuple(int(i) for i in np.flatnonzero((shares > 0) & (shares < recipe.rare_share)))
+    view = RandomView(
         size=(recipe.crop_height, recipe.crop_width),
         scale=(recipe.scale_low, recipe.scale_high),
-        rare=tuple(int(i) for i in np.flatnonzero(shares < RARE)),
+        flip=recipe.flip,
+        rare=rare,
         rare_chance=recipe.rare_chance,
-        generator=np.random.default_rng(recipe.seed),
     )
-    network = BiSeNetV2(BiSeNetV2Options(recipe.num_classes))
-    module = SegmentationModule(network, CrossEntropy(log_weights(shares)), recipe)
-    return (
-        module,
-        DataLoader(training, batch_size=recipe.batch, shuffle=True, drop_last=True),
-        DataLoader(CamVid(recipe.data, "val"), batch_size=1),
+    donors = {c: data.counted.images_with(c) for c in rare}
+    stream = Stream(TrainingImages(data.training), view, recipe.seed, donors, recipe.paste_chance)
+    batch = recipe.batch // recipe.accumulate
+    share = Share(recipe.iterations * recipe.accumulate, batch, start * recipe.accumulate)
+    return DataLoader(
+        stream,
+        batch_size=batch // (recipe.devices * recipe.nodes),
+        sampler=share,
+        num_workers=recipe.workers,
+        persistent_workers=recipe.workers > 0,
+        pin_memory=torch.cuda.is_available(),
     )

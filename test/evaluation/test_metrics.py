@@ -64,8 +64,13 @@ def test_scores_follow_their_definitions(pair):
         right = (truth == mask)[labelled].mean()
         assert found.pixel_accuracy == pytest.approx(right)
         assert found.miou == pytest.approx(np.nanmean(expected))
+        shares = np.array([(truth == c)[labelled].mean() for c in range(N)])
+        weighted = np.nansum(shares * expected)
+        assert found.frequency_weighted_iou == pytest.approx(weighted)
+        np.testing.assert_allclose(found.shares, shares)
     else:
         assert math.isnan(found.pixel_accuracy) and math.isnan(found.miou)
+        assert math.isnan(found.frequency_weighted_iou) and not found.shares.any()
     for c in range(N):
         meant, said = labelled & (truth == c), labelled & (mask == c)
         hits = (meant & said).sum()

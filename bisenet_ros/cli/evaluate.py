@@ -1,0 +1,194 @@
+"""``python -m bisenet_ros evaluate``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bisenet_ros.cli.scored import Model, Way, check_classes, parse_scales, read_model
+from bisenet_ros.cli.terminal import class_table, figure_table, given, interruptible, progress
+from bisenet_ros.evaluation.wording import percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bisenet_ros.evaluation.dataset import Evaluated, ImageScores
+    from bisenet_ros.training.datasets import LabelledSet
+
+DATASETS = ("camvid", "cityscapes", "coco-stuff", "folder")
+COLUMNS = {
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "boundary_f": "boundary F",
+    "share": "share",
+}
+ENDS = 3  # images shown of the best and of the worst
+OPACITY = 0.5  # of the overlays, as the node's
+
+
+def evaluate(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="folder of the data set")],
+    weights: Annotated[
+        Path | None, typer.Option(help="weights file; without it the one shipped")
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="how the folder is laid out: " + ", ".join(DATASETS))
+    ] = "camvid",
+    split: Annotated[str, typer.Option(help="which part of the set")] = "val",
+    json: Annotated[Path | None, typer.Option(help="write everything measured here")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="folder for report.html and metrics.json")
+    ] = None,
+    min_miou: Annotated[
+        float | None, typer.Option(help="exit with 1 below this mIoU, 0 to 1", min=0, max=1)
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="look at the mirrored image, too")] = False,
+    scales: Annotated[str, typer.Option(help="scales to look at, with commas: 0.75,1,1.25")] = "1",
+    size: Annotated[
+        str, typer.Option(help="network's input, HEIGHTxWIDTH; empty: as the weights say")
+    ] = "",
+    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="score what the node runs: auto, torch, compile, openvino, …")
+    ] = "",
+    precision: Annotated[
+        str, typer.Option(help="likewise: auto, fp32, fp16, bf16; without both: plain float32")
+    ] = "",
+    val_share: Annotated[
+        float, typer.Option(help="of a folder that has no splits: val's share", min=0, max=1)
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="likewise: what the split is drawn by")] = 1,
+    stuff_only: Annotated[
+        bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
+    ] = False,
+) -> None:
+    """Score weights on labelled images: mIoU, every class, boundaries, confusion."""
+    from rich.console import Console
+
+    from bisenet_ros.cli.sizes import parse_size
+    from bisenet_ros.errors import BarNotMet
+    from bisenet_ros.evaluation.files import check_writable
+    from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
+    from bisenet_ros.training.datasets import open_set
+
+    fixed = parse_size(size, "--size") if size else None
+    way = Way(device, engine, precision, fixed, flip, parse_scales(scales))
+    if json is not None:
+        check_writable(json, "--json")
+    console = Console()
+    with interruptible():
+        model = read_model(weights or share_file(SHIPPED_WEIGHTS), way)
+        labelled = open_set(
+            dataset, data, split, val_share=val_share, seed=seed, stuff_only=stuff_only
+        )
+        facts = {
+            "min_miou": min_miou,
+            "data": _data_facts(dataset, data, labelled),
+            "command": given(context),
+        }
+        metrics = _run(model, labelled, facts, json, report, console)
+    _show(metrics, console)
+    if report is not None:
+        console.print(str(report / "report.html"), highlight=False)
+    if min_miou is not None and metrics["miou"] < min_miou:
+        raise BarNotMet(
+            f"{model.path} scores {metrics['miou']:.4f} mIoU on {metrics['scored']} images of "
+            f"{data}; --min-miou asks for at least {min_miou:g}"
+        )
+
+
+def _run(
+    model: Model,
+    labelled: LabelledSet,
+    facts: dict[str, Any],
+    json: Path | None,
+    report: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Score, write what was asked for, and return everything measured."""
+    from bisenet_ros.evaluation import dataset
+    from bisenet_ros.evaluation.files import staged, write_json
+    from bisenet_ros.evaluation.summary import machine
+
+    labels, data = labelled.labels, facts["data"]
+    where = f"{data['folder']} ({data['dataset']}, {data['split']})"
+    warnings = check_classes(model.path, model.card.labels, where, labels)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    with contextlib.ExitStack() as stack:
+        # Entered first, so that a folder that cannot be written is not found out at the end.
+        scratch = None if report is None else stack.enter_context(staged(report, "--report"))
+        with progress(console, len(labelled), "images") as tell:
+            evaluated = dataset.evaluate(
+                model.predict, labelled, len(labels), lambda done: tell("scoring", done)
+            )
+            metrics = {
+                **evaluated.figures(labels),
+                **facts,
+                "warnings": warnings,
+                "weights": model.facts(),
+                "scored_with": model.way,
+                "machine": machine(),
+            }
+            if scratch is not None:
+                tell("writing the report", None)
+                write_json(scratch / "results" / "metrics.json", metrics)
+                _write_report(scratch / "results", metrics, evaluated, model, labelled)
+        if json is not None:
+            write_json(json, metrics)
+    return metrics
+
+
+def _data_facts(dataset: str, folder: Path, labelled: LabelledSet) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "split": labelled.split,
+        "folder": str(folder),
+        "source": labelled.source,
+        "licence": labelled.licence,
+    }
+
+
+def _write_report(
+    folder: Path,
+    metrics: dict[str, Any],
+    evaluated: Evaluated,
+    model: Model,
+    labelled: LabelledSet,
+) -> None:
+    """Write report.html; its few images go through the network once more, not through memory."""
+    from bisenet_ros.evaluation.dataset import ends
+    from bisenet_ros.evaluation.dataset_report import Shown, Story, render
+    from bisenet_ros.evaluation.files import write_bytes
+    from bisenet_ros.evaluation.picture import View
+    from bisenet_ros.inference.overlay import blend
+
+    palette = labelled.labels.palette()
+
+    def shown(scored: ImageScores) -> Shown:
+        image, truth = labelled.read(scored.index)
+        mask = model.predict(image)
+        view = View(image, truth, mask, blend(image, mask, palette, OPACITY))
+        return Shown(scored.name, scored.miou, view)
+
+    best, worst = ([shown(one) for one in end] for end in ends(evaluated.images, ENDS))
+    page = render(Story(metrics, labelled.labels, best, worst))
+    write_bytes(folder / "report.html", page.encode())
+
+
+def _show(metrics: dict[str, Any], console: Console) -> None:
+    figures = [
+        ("mIoU", percent(metrics["miou"], 2)),
+        ("pixel accuracy", percent(metrics["pixel_accuracy"], 2)),
+        ("frequency-weighted IoU", percent(metrics["frequency_weighted_iou"], 2)),
+        ("boundary F", percent(metrics["boundary_f"], 2)),
+        ("images", str(metrics["scored"])),
+    ]
+    classes = class_table(metrics["per_class"], COLUMNS)
+    console.print("", figure_table(figures), "", classes, "", sep="\n")

@@ -1,0 +1,98 @@
+"""What several subcommands show on the terminal: a bar while they work, tables at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bisenet_ros.evaluation.wording import percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the block as an error would, and the command with 130."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # SIGINT too, for shells start what is in the background with it ignored.
+    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+@contextlib.contextmanager
+def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
+    """A bar; yields a function of what is going on and how many units are done.
+
+    A count of None, and an empty text, leave the bar as it is.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+
+        def tell(what: str, done: int | None) -> None:
+            bar.update(task, description=what or None, completed=done)
+
+        yield tell
+
+
+def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
+    """Names and values, one pair a row."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in figures:
+        table.add_row(name, f"[bold]{value}[/bold]")
+    return table
+
+
+def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str, str]) -> Table:
+    """A row for each class; ``columns`` are the figures' keys and titles."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("class")
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for name, values in per_class.items():
+        table.add_row(escape(name), *(percent(values[key]) for key in columns))
+    return table
+
+
+def given(context: typer.Context) -> str:
+    """The command as it was given, options left at their defaults left out."""
+    words: list[str] = []
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[option.name or ""]
+        words.append(option.opts[0])
+        words += [] if isinstance(value, bool) else [str(value)]
+    return f"{context.command_path} {shlex.join(words)}".rstrip()

@@ -1,0 +1,128 @@
+"""The training images as one long list, of which item k is always the same.
+
+Order and views depend on the seed and on k alone. A run that goes on from step s therefore sees
+just what it would have seen, and several devices share the list without talking to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from bisenet_ros.training.augmentation import RandomView, paste
+
+
+class Pairs(Protocol):
+    """Images and labels by number."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """An image (H, W, 3) uint8 RGB and its ids (H, W) uint8."""
+
+
+class Stream(Dataset):
+    """Item k: a random view of image ``order(epoch of k)[k % n]`` and its label.
+
+    An item is an image (3, h, w) uint8 and a label (h, w) int64, 255 where unlabelled.
+
+    Args:
+        pairs: the images and labels.
+        view: takes a view of them.
+        seed: of order and views.
+        donors: for each rare class the numbers of images that hold it; may be empty.
+        paste_chance: chance that a rare class of another image is pasted in.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        view: RandomView,
+        seed: int,
+        donors: dict[int, np.ndarray] | None = None,
+        paste_chance: float = 0.0,
+    ) -> None:
+        self.pairs, self.view, self.seed = pairs, view, seed
+        self.donors = {c: found for c, found in (donors or {}).items() if len(found)}
+        self.paste_chance = paste_chance if self.donors else 0.0
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        random = np.random.default_rng((self.seed, k))
+        epoch, place = divmod(k, len(self.pairs))
+        image, label = self.pairs.read(order(len(self.pairs), self.seed, epoch)[place])
+        image, label = self.view(image, label, random)
+        if random.random() < self.paste_chance:
+            image, label = paste((image, label), *self._donor(random))
+        chw = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return torch.from_numpy(chw), torch.from_numpy(label.astype(np.int64))
+
+    def _donor(
+        self, random: np.random.Generator
+    ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[int, ...]]:
+        """A view of an image that holds a rare class, near that class, and the rare classes."""
+        wanted = int(random.choice(list(self.donors)))
+        image, label = self.pairs.read(int(random.choice(self.donors[wanted])))
+        near = RandomView(self.view.size, self.view.scale, self.view.flip, (wanted,), 1.0)
+        return near(image, label, random), tuple(self.donors)
+
+
+@lru_cache(maxsize=2)
+def order(count: int, seed: int, epoch: int) -> list[int]:
+    """The numbers 0 … ``count`` − 1 as this epoch shuffles them."""
+    return [int(i) for i in np.random.default_rng((seed, epoch, 0)).permutation(count)]
+
+
+@dataclass
+class Share(Sampler[int]):
+    """This process' items of the stream, from ``start`` batches on.
+
+    Attributes:
+        total: batches of the whole run.
+        batch: items a batch, over all processes.
+        start: batches already done; ``len`` still counts them, as the training loop does.
+    """
+
+    total: int
+    batch: int
+    start: int = 0
+
+    def __iter__(self) -> Iterator[int]:
+        size, rank = world()
+        mine = self.batch // size
+        for step in range(self.start, self.total):
+            first = step * self.batch + rank * mine
+            yield from range(first, first + mine)
+
+    def __len__(self) -> int:
+        return self.total * self.batch // world()[0]
+
+
+@dataclass
+class Turns(Sampler[int]):
+    """This process' share of 0 … ``count`` − 1, for validation: each number falls to one of all."""
+
+    count: int
+
+    def __iter__(self) -> Iterator[int]:
+        size, rank = world()
+        yield from range(rank, self.count, size)
+
+    def __len__(self) -> int:
+        size, rank = world()
+        return len(range(rank, self.count, size))
+
+
+def world() -> tuple[int, int]:
+    """Number of processes that train together, and which of them this is."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_world_size(), dist.get_rank()
+    return 1, 0

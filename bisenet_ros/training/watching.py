@@ -1,0 +1,127 @@
+"""What a run writes down while it goes, and what ends it early."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from bisenet_ros.training.optimisation import ema
+from bisenet_ros.training.recipe import Recipe
+
+COLUMNS = ("step", "epoch", "loss", "accuracy", "learning_rate", "images_per_s")
+VALIDATED = ("val_loss", "val_miou", "val_accuracy")
+EVERY = 10  # steps between two lines of the log
+
+
+def checkpoint_callbacks(recipe: Recipe, out: Path) -> list[Callback]:
+    """The running average, the best and the last checkpoint, and early stopping if asked for."""
+
+    def kept(name: str, **which: Any) -> ModelCheckpoint:
+        # After a validation, so that what early stopping counts is in it.
+        return ModelCheckpoint(
+            out, name, enable_version_counter=False, save_on_train_epoch_end=False, **which
+        )
+
+    callbacks: list[Callback] = [kept("best", monitor="val_miou", mode="max"), kept("last")]
+    if recipe.ema:
+        callbacks.insert(0, WeightAveraging(avg_fn=ema(recipe.ema)))
+    if recipe.patience:
+        callbacks.append(EarlyStopping("val_miou", mode="max", patience=recipe.patience))
+    return callbacks
+
+
+class Journal(Callback):
+    """Writes ``metrics.csv``, a line every ten steps and one a validation, and tells a listener.
+
+    A resumed run goes on in the same file; lines past the step it resumes from are dropped, since
+    they will be written again.
+
+    Args:
+        path: the file.
+        images: in the training split; what makes an epoch.
+        tell: called with the newest figures after each step and each validation.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        images: int,
+        tell: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        self.path, self.recipe, self.images = path, recipe, images
+        self.tell = tell or (lambda _: None)
+        self._since: tuple[float, int] = (0.0, 0)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            kept = [r for r in rows(self.path) if float(r["step"]) <= trainer.global_step]
+            with self.path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, (*COLUMNS, *VALIDATED))
+                writer.writeheader()
+                writer.writerows(kept)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = (time.monotonic(), trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if (batch_idx + 1) % self.recipe.accumulate or not trainer.is_global_zero:
+            return
+        figures = self._figures(trainer)
+        self.tell(figures)
+        if trainer.global_step % EVERY == 0:
+            self._write(figures)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            found = {name: float(trainer.callback_metrics[name]) for name in VALIDATED}
+            self._write({**self._figures(trainer), **found})
+            self.tell(found)
+            # Validation's time is not the training's.
+            self._since = (time.monotonic(), trainer.global_step)
+
+    def _figures(self, trainer: pl.Trainer) -> dict[str, float]:
+        step = trainer.global_step
+        seconds = max(1e-9, time.monotonic() - self._since[0])
+        logged = trainer.callback_metrics
+        return {
+            "step": step,
+            "epoch": step * self.recipe.batch / self.images,
+            "loss": float(logged.get("loss", float("nan"))),
+            "accuracy": float(logged.get("accuracy", float("nan"))),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "images_per_s": (step - self._since[1]) * self.recipe.batch / seconds,
+        }
+
+    def _write(self, figures: dict[str, float]) -> None:
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, (*COLUMNS, *VALIDATED)).writerow(
+                {k: f"{v:.6g}" for k, v in figures.items()}
+            )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The lines of a ``metrics.csv``; none if there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def loggers(out: Path) -> list[Logger]:
+    """TensorBoard's events, below ``out/tensorboard``."""
+    return [TensorBoardLogger(out, name="", version="tensorboard")]

@@ -1,0 +1,234 @@
+"""``python -m bisenet_ros evaluate``: figures that are right, or one line that says why not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_jaccard_index
+
+from bisenet_ros.checkpoints import load, save
+from bisenet_ros.cli import main
+from bisenet_ros.evaluation.predict import Predictor
+from bisenet_ros.inference import Segmenter
+from bisenet_ros.labels import LabelSet
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+
+CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car")
+CLASSES += ("pedestrian", "bicyclist")  # CamVid's, in the order of their ids
+VOID = 11
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, small_card) -> Path:
+    """An untrained network of CamVid's classes whose masks hold several of them."""
+    torch.manual_seed(3)
+    options = {**small_card.options, "num_classes": len(CLASSES)}
+    network = BiSeNetV2(BiSeNetV2Options(**options))
+    with torch.no_grad():
+        network.head.conv_out[1].weight.normal_(std=1.0)
+    labels = LabelSet(CLASSES, tuple((20 * i, 255 - 20 * i, 90) for i in range(len(CLASSES))))
+    card = replace(small_card, options=options, labels=labels)
+    return save(tmp_path_factory.mktemp("weights") / "eleven.safetensors", network, card)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, weights) -> Path:
+    """Five images in CamVid's layout; the labels are the network's own masks, spoilt."""
+    root = tmp_path_factory.mktemp("camvid")
+    random = np.random.default_rng(0)
+    predictor = Predictor(*load(weights))
+    for split in ("train", "val"):
+        for folder in ("images", "labels"):
+            (root / split / folder).mkdir(parents=True)
+        for index in range(5):
+            coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
+            image = cv2.resize(coarse, (120, 90), interpolation=cv2.INTER_CUBIC)
+            ids = predictor(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            ids[10 * index : 10 * index + 12] = index
+            ids[:3] = VOID
+            cv2.imwrite(str(root / split / f"images/{index}.png"), image)
+            cv2.imwrite(str(root / split / f"labels/{index}.png"), ids)
+    return root
+
+
+def run(*arguments: object) -> int:
+    return main(["evaluate", *map(str, arguments)])
+
+
+def measure(tmp_path: Path, *arguments: object) -> dict:
+    """What the command writes as JSON."""
+    out = tmp_path / "measured.json"
+    assert run(*arguments, "--json", out) == 0
+    return json.loads(out.read_text())
+
+
+def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
+    """The command ends with ``code`` and one line that holds ``words``."""
+    assert run(*arguments) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0]
+
+
+def pixels(data: Path, predict) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and prediction of all pixels of val, read without the package's data sets."""
+    truths, masks = [], []
+    for path in sorted((data / "val/images").iterdir()):
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        masks.append(predict(image).reshape(-1))
+        label = cv2.imread(str(data / "val/labels" / path.name), cv2.IMREAD_UNCHANGED)
+        truths.append(label.reshape(-1))
+    return np.concatenate(truths), np.concatenate(masks)
+
+
+def check_as_plain(figures: dict, truth: np.ndarray, mask: np.ndarray) -> None:
+    """The figures are those of NumPy and of torchmetrics."""
+    kept = truth != VOID
+    ious = {}
+    for c, name in enumerate(CLASSES):
+        meant, said = kept & (truth == c), kept & (mask == c)
+        hits, either = (meant & said).sum(), (meant | said).sum()
+        found = figures["per_class"][name]
+        if either:
+            ious[c] = hits / either
+            assert found["iou"] == pytest.approx(ious[c])
+        else:
+            assert found["iou"] is None
+        if meant.any():
+            assert found["recall"] == pytest.approx(hits / meant.sum())
+        if said.any():
+            assert found["precision"] == pytest.approx(hits / said.sum())
+        assert found["share"] == pytest.approx(meant.sum() / kept.sum())
+    assert figures["miou"] == pytest.approx(np.mean(list(ious.values())))
+    assert figures["pixel_accuracy"] == pytest.approx((truth == mask)[kept].mean())
+    weighted = sum((kept & (truth == c)).sum() * iou for c, iou in ious.items()) / kept.sum()
+    assert figures["frequency_weighted_iou"] == pytest.approx(weighted)
+    theirs = multiclass_jaccard_index(
+        *(torch.from_numpy(ids.astype(np.int64)) for ids in (mask, truth)),
+        len(CLASSES),
+        ignore_index=VOID,
+        average="none",
+    )
+    for c, iou in ious.items():
+        assert iou == pytest.approx(float(theirs[c]), rel=1e-5)
+
+
+def test_the_figures_are_those_of_numpy_and_torchmetrics(weights, data, tmp_path, capsys):
+    figures = measure(tmp_path, "--weights", weights, "--data", data)
+    check_as_plain(figures, *pixels(data, Predictor(*load(weights))))
+    assert figures["scored"] == 5 and figures["boundary_tolerance_px"] == [2]
+    assert 0 < figures["boundary_f"] <= 1
+    assert figures["command"] == (
+        f"python -m bisenet_ros evaluate --data {data} --weights {weights} "
+        f"--json {tmp_path / 'measured.json'}"
+    )
+    shown = capsys.readouterr().out
+    for word in ("mIoU", "boundary F", "frequency-weighted IoU", *CLASSES):
+        assert word in shown
+
+
+def test_the_same_again_is_the_same(weights, data, tmp_path):
+    once = measure(tmp_path, "--weights", weights, "--data", data)
+    assert measure(tmp_path, "--weights", weights, "--data", data) == once
+
+
+def test_more_views_are_scored_when_asked_for(weights, data, tmp_path):
+    views = ["--flip", "--scales", "0.75,1,1.25"]
+    figures = measure(tmp_path, "--weights", weights, "--data", data, *views)
+    predictor = Predictor(*load(weights), flip=True, scales=(0.75, 1, 1.25))
+    check_as_plain(figures, *pixels(data, predictor))
+    assert figures["scored_with"]["mirrored_too"] == "yes"
+    assert figures["scored_with"]["input"] == "96 × 72, 128 × 96, 160 × 120"
+
+
+def test_what_the_node_runs_is_scored_when_asked_for(weights, data, tmp_path):
+    served = ["--engine", "torch", "--precision", "fp32", "--device", "cpu", "--size", "64x96"]
+    figures = measure(tmp_path, "--weights", weights, "--data", data, *served)
+    segmenter = Segmenter(weights, "cpu", "fp32", "torch", (64, 96))
+    check_as_plain(figures, *pixels(data, lambda image: segmenter([image])[0].mask))
+    assert figures["scored_with"]["engine"] == "torch"
+    assert figures["scored_with"]["input"] == "96 × 64"
+
+
+def test_the_report_holds_pictures_and_the_figures(weights, data, tmp_path):
+    out = tmp_path / "deep" / "report"
+    figures = measure(tmp_path, "--weights", weights, "--data", data, "--report", out)
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
+    assert json.loads((out / "metrics.json").read_text()) == figures
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/") == 4 * 4  # two best and two worst of five
+    assert f"{100 * figures['miou']:.1f} %" in page and "eleven.safetensors" in page
+
+
+def test_a_bar_that_is_missed_is_code_1_and_everything_is_written(weights, data, tmp_path, capsys):
+    out, report = tmp_path / "measured.json", tmp_path / "report"
+    common = ["--weights", weights, "--data", data, "--json", out, "--report", report]
+    check_refused(capsys, [*common, "--min-miou", "1"], 1, "mIoU on 5 images", "--min-miou", " 1")
+    assert json.loads(out.read_text())["min_miou"] == 1
+    assert "misses the bar of 100.0 %" in (report / "report.html").read_text()
+    assert run(*common, "--min-miou", "0") == 0
+
+
+def test_ctrl_c_leaves_nothing(weights, data, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "__call__", interrupted)
+    written = ["--json", tmp_path / "measured.json", "--report", tmp_path / "report"]
+    assert run("--weights", weights, "--data", data, *written) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_count_of_classes_is_refused(small_weights, data, tmp_path, capsys):
+    words = ("3 classes (floor, wall, thing)", str(data), "11 (sky, building, pole, …)")
+    check_refused(capsys, ["--weights", small_weights, "--data", data], 3, *words)
+
+
+def test_other_class_names_are_warned_of(weights, data, tmp_path, capsys):
+    network, card = load(weights)
+    names = ("Sky", "buildings", *CLASSES[2:])
+    other = replace(card, labels=LabelSet(names, card.labels.colours))
+    path = save(tmp_path / "other.safetensors", network, other)
+    report = tmp_path / "report"
+    figures = measure(tmp_path, "--weights", path, "--data", data, "--report", report)
+    assert figures["warnings"] == [
+        "class names of weights and data differ: id 1 is 'buildings' and 'building'; "
+        "scores go by id, so they mean something only if the ids mean the same"
+    ]
+    assert "warning: class names" in capsys.readouterr().err
+    assert "scores go by id" in (report / "report.html").read_text()
+
+
+def test_wrong_arguments(weights, data, tmp_path, capsys):
+    common = ["--weights", weights, "--data", data]
+    for views in (["--flip"], ["--scales", "0.5,1"]):
+        check_refused(capsys, [*common, "--engine", "torch", *views], 2, "--engine", "--flip")
+        check_refused(capsys, [*common, "--precision", "bf16", *views], 2, "--precision")
+    check_refused(capsys, [*common, "--scales", "1,big"], 2, "--scales", "0.75,1,1.25")
+    check_refused(capsys, [*common, "--scales", "nan"], 2, "--scales")
+    check_refused(capsys, [*common, "--scales", "9"], 2, "above 0 and at most 4")
+    check_refused(capsys, [*common, "--size", "9"], 2, "--size", "512x1024")
+    check_refused(capsys, [*common, "--dataset", "kitti"], 2, "'kitti'", "camvid")
+    check_refused(capsys, [*common, "--json", tmp_path], 2, "is a folder")
+    check_refused(capsys, [*common, "--report", weights], 2, "--report", "cannot be written")
+    check_refused(capsys, [*common, "--device", "tpu"], 2, "tpu")
+    if not torch.cuda.is_available():
+        check_refused(capsys, [*common, "--device", "cuda"], 2, "no usable GPU")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_files(weights, data, tmp_path, capsys):
+    missing = tmp_path / "w.safetensors"
+    check_refused(capsys, ["--weights", missing, "--data", data], 3, "w.safetensors")
+    check_refused(capsys, ["--weights", weights, "--data", tmp_path], 3, str(tmp_path))
+    exported = tmp_path / "w.onnx"
+    exported.write_bytes(b"")
+    check_refused(capsys, ["--weights", exported, "--data", data], 2, "--engine auto")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.onnx"]

@@ -1,0 +1,223 @@
+"""Whole runs: what they leave behind, that they resume exactly, that they stop and fine-tune."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from bisenet_ros.checkpoints import load
+from bisenet_ros.cli import main
+from bisenet_ros.evaluation.dataset import evaluate
+from bisenet_ros.evaluation.predict import Predictor
+from bisenet_ros.inference import Segmenter
+from bisenet_ros.training.datasets.checking import check
+from bisenet_ros.training.recipe import Recipe
+from bisenet_ros.training.run import Data, prepare, splits, train
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("floor", "box", "belt")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Eight pictures of coloured blocks, whose colour is their class."""
+    root = tmp_path_factory.mktemp("blocks")
+    random = np.random.default_rng(0)
+    colours = np.array([[40, 40, 40], [200, 60, 40], [50, 80, 210]], np.uint8)
+    for kind in ("images", "masks"):
+        (root / kind).mkdir()
+    for i in range(8):
+        coarse = random.integers(0, 3, (3, 4), np.uint8)
+        ids = cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_NEAREST)
+        noise = random.integers(0, 30, (96, 128, 3), np.uint8)
+        cv2.imwrite(str(root / f"images/{i}.png"), (colours[ids] + noise)[..., ::-1])
+        cv2.imwrite(str(root / f"masks/{i}.png"), ids)
+    classes = [{"name": n, "color": [60 * i, 90, 200]} for i, n in enumerate(NAMES)]
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    return root
+
+
+def recipe(folder: Path, out: Path, **changes) -> Recipe:
+    options = {
+        "data": str(folder),
+        "dataset": "folder",
+        "out": str(out),
+        "val_share": 0.25,
+        "input_height": 96,
+        "input_width": 128,
+        "iterations": 4,
+        "batch": 2,
+        "crop_height": 64,
+        "crop_width": 64,
+        "validate_every": 2,
+        "precision": "32-true",
+        "device": "cpu",
+        "light": 0.5,
+        **changes,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    return Recipe(**options)
+
+
+def run(made: Recipe, **how):
+    found = splits(made)
+    prepared = prepare(made, Data(*found, *(check(s) for s in found)))
+    return prepared, train(prepared, **how)
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same(a, b) -> bool:
+    """Whether two nested values hold the same bits."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
+    changes = {"paste_chance": 0.5, "rare_share": 0.4, "iterations": 6}
+    run(recipe(folder, tmp_path / "whole", **changes))
+    stopped = recipe(folder, tmp_path / "parts", **changes)
+    _, trainer = run(stopped, stop_after=2)
+    assert trainer.global_step == 2
+    _, trainer = run(stopped, resume=True, stop_after=4)
+    assert trainer.global_step == 4
+    _, trainer = run(stopped, resume=True)
+    assert trainer.global_step == 6
+    whole, parts = (
+        torch.load(tmp_path / name / "last.ckpt", weights_only=False) for name in ("whole", "parts")
+    )
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+        assert same(whole[key], parts[key]), key
+    averages = [c for c in whole if "current_model" in c or "averag" in c]
+    assert averages and all(same(whole[key], parts[key]) for key in averages)
+
+
+def test_resuming_nothing_is_refused(folder, tmp_path, capsys):
+    arguments = ["train", "--dataset", "folder", "--data", str(folder), "--resume"]
+    assert main([*arguments, "--out", str(tmp_path), "--val-share", "0.25"]) == 3
+    assert "last.ckpt is missing" in capsys.readouterr().err
+
+
+def test_the_command_leaves_everything_a_run_should(folder, tmp_path, capsys):
+    made = recipe(folder, tmp_path / "run", iterations=40, validate_every=20, batch=4)
+    made.write(tmp_path / "recipe.yaml")
+    facts = tmp_path / "facts.json"
+    arguments = ["--config", str(tmp_path / "recipe.yaml"), "--ema", "0.8", "--json", str(facts)]
+    assert main(["train", *arguments, "--jitter", "0.1"]) == 0
+    out = tmp_path / "run"
+    assert Recipe.read(out / "recipe.yaml").ema == 0.8
+    assert {"best.ckpt", "last.ckpt"} <= {p.name for p in out.iterdir()}
+    assert list((out / "tensorboard").glob("events.*"))
+    written = lines(out / "metrics.csv")
+    assert [int(r["step"]) for r in written if r["val_miou"]] == [20, 40]
+    assert all(float(r["loss"]) > 0 and float(r["images_per_s"]) > 0 for r in written)
+    for picture in ("curves.png", "samples.png"):
+        image = cv2.imread(str(out / picture))
+        assert image is not None and image.std() > 5
+    network, card = load(out / "weights.safetensors")
+    assert card.labels.names == NAMES and card.resolution == (96, 128)
+    assert not network.options.boosters
+    assert "train --config" in card.command
+    validation = splits(made)[1]
+    found = evaluate(Predictor(network, card), validation, 3)
+    assert card.scores["val_miou"] == pytest.approx(found.scores.miou, abs=1e-6)
+    image, _ = validation.read(0)
+    assert Segmenter(out / "weights.safetensors")([image])[0].mask.shape == (96, 128)
+
+
+def test_training_stops_when_nothing_gets_better(folder, tmp_path):
+    made = recipe(folder, tmp_path, iterations=40, learning_rate=1e-9, patience=2, ema=0.0)
+    _, trainer = run(made)
+    assert 4 <= trainer.global_step < 40
+    assert (tmp_path / "best.ckpt").exists()
+
+
+def test_accumulated_batches_make_one_step(folder, tmp_path):
+    _, trainer = run(recipe(folder, tmp_path, batch=4, accumulate=2, validate_every=4))
+    assert trainer.global_step == 4
+    assert [int(r["step"]) for r in lines(tmp_path / "metrics.csv") if r["val_miou"]] == [4]
+
+
+@pytest.mark.parametrize("loss", ["ohem", "dice", "ce+dice"])
+def test_every_loss_trains(folder, tmp_path, loss):
+    made = recipe(folder, tmp_path, loss=loss, iterations=2, optimiser="sgd", clip=1.0)
+    _, trainer = run(made)
+    assert trainer.global_step == 2
+    assert np.isfinite(float(trainer.callback_metrics["loss"]))
+
+
+def test_fine_tuning_says_what_was_made_anew(folder, tmp_path, capsys):
+    line = ["--dataset", "folder", "--data", str(folder), "--iterations", "2", "--batch", "2"]
+    line += ["--crop-height", "64", "--crop-width", "64", "--validate-every", "2"]
+    line += ["--input-height", "96", "--input-width", "128", "--val-share", "0.25"]
+    line += ["--weights", str(ROOT / "weights/bisenetv2-camvid.safetensors"), "--boosters", "0"]
+    assert main(["train", *line, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "made anew: head.conv_out.1.bias, head.conv_out.1.weight" in said
+
+
+def test_checking_data_counts_and_trains_nothing(folder, tmp_path, capsys):
+    line = ["--dataset", "folder", "--data", str(folder), "--val-share", "0.25", "--check-data"]
+    assert main(["train", *line, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in NAMES)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_is_checked_before_training_starts(folder, tmp_path, capsys):
+    bad = cv2.imread(str(folder / "masks/3.png"), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(folder / "masks/3.png"), np.full_like(bad, 7))
+    try:
+        line = ["--dataset", "folder", "--data", str(folder), "--out", str(tmp_path / "run")]
+        assert main(["train", *line]) == 3
+    finally:
+        cv2.imwrite(str(folder / "masks/3.png"), bad)
+    said = capsys.readouterr().err
+    assert "3.png" in said and "7" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["--loss", "hinge"], "hinge"),
+        (["--num-classes", "5"], "3 classes, but num_classes is 5"),
+        (["--precision", "16-mixed", "--device", "cpu"], "needs a GPU"),
+        (["--stop-after", "7"], "multiple"),
+    ],
+)
+def test_wrong_options_end_with_one_line(folder, tmp_path, capsys, line, said):
+    given = ["--dataset", "folder", "--data", str(folder), "--out", str(tmp_path / "run")]
+    assert main(["train", *given, *line]) in (2, 3)
+    assert said in capsys.readouterr().err
+
+
+def test_two_processes_see_the_loss_of_one_with_the_whole_batch(folder, tmp_path):
+    script = ROOT / "test/training/two_processes.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    both = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    for name, command in (("one", [sys.executable]), ("two", both)):
+        devices = "1" if name == "one" else "2"
+        given = [str(script), str(folder), str(tmp_path / name), devices]
+        subprocess.run([*command, *given], env=environment, check=True, timeout=300)
+    one, two = (torch.load(tmp_path / name / "end.pt") for name in ("one", "two"))
+    torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-4, atol=1e-5)
+    for key, value in one["state"].items():
+        torch.testing.assert_close(two["state"][key], value, rtol=5e-3, atol=5e-4)
