@@ -133,18 +133,11 @@ def _run(
     _announce(prepared, console)
     with _bar(console, "steps", "{task.fields[figures]}") as bar:
         task = bar.add_task("training", total=recipe.iterations, figures="")
-        score = ""
+        known: dict[str, float] = {}
 
         def tell(figures: dict[str, float]) -> None:
-            nonlocal score
-            if "val_miou" in figures:
-                score = f" · val mIoU {figures['val_miou']:.3f}"
-                return
-            text = (
-                f"loss {figures['loss']:.3f} · lr {figures['learning_rate']:.2g} · "
-                f"{figures['images_per_s']:.1f} images/s{score}"
-            )
-            bar.update(task, completed=figures["step"], figures=text)
+            known.update(figures)
+            bar.update(task, completed=known["step"], figures=_figures(known))
 
         trainer = train(prepared, resume, stop_after, tell)
     if trainer.interrupted or world()[1]:
@@ -155,6 +148,15 @@ def _run(
     path, found = finish(prepared, command, str(trainer.strategy.root_device))
     console.print(f"val mIoU {found['val_miou']:.4f}; {path}, curves.png, samples.png")
     return {"weights": str(path), "steps": trainer.global_step, **found}
+
+
+def _figures(known: dict[str, float]) -> str:
+    """The newest figures of a run, for the bar."""
+    text = (
+        f"loss {known['loss']:.3f} · lr {known['learning_rate']:.2g} · "
+        f"{known['images_per_s']:.1f} images/s"
+    )
+    return text + (f" · val mIoU {known['val_miou']:.3f}" if "val_miou" in known else "")
 
 
 def _announce(prepared: "Prepared", console: "Console") -> None:
@@ -217,7 +219,7 @@ def _bar(console: "Console", unit: str, *columns: str) -> Any:
 
     return Progress(
         TextColumn("{task.description:<14}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn(unit),
         *(TextColumn(column) for column in columns),

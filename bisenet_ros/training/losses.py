@@ -118,15 +118,11 @@ def over_all(total: Tensor, count: Tensor) -> Tensor:
 
 
 def with_boosters(
-    loss: nn.Module,
-    logits: Tensor,
-    boosters: tuple[Tensor, ...],
-    labels: Tensor,
-    share: float = 1.0,
-) -> Tensor:
-    """The head's loss plus ``share`` times each booster's, all at the labels' size."""
+    loss: nn.Module, logits: Tensor, boosters: tuple[Tensor, ...], labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The head's loss, and the sum of the boosters', all at the labels' size."""
     height, width = labels.shape[-2:]
-    total = loss(upsample(logits.float(), (height, width)), labels)
-    for booster in boosters:
-        total = total + share * loss(upsample(booster.float(), (height, width)), labels)
-    return total
+    head, *rest = (
+        loss(upsample(output.float(), (height, width)), labels) for output in (logits, *boosters)
+    )
+    return head, torch.stack(rest).sum() if rest else head.new_zeros(())

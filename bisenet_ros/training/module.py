@@ -24,8 +24,8 @@ from bisenet_ros.training.stream import world
 class SegmentationModule(pl.LightningModule):
     """Trains ``network`` on uint8 RGB batches (N, 3, H, W) with labels (N, H, W).
 
-    Logs ``loss`` and ``accuracy`` of the training, and of each validation ``val_loss``,
-    ``val_miou`` and ``val_accuracy``, at the labels' own size.
+    Logs ``loss`` (of the head, without the boosters) and ``accuracy`` of the training, and of each
+    validation ``val_loss``, ``val_miou`` and ``val_accuracy``, at the labels' own size.
 
     Args:
         network: in training mode it returns its logits and its boosters'.
@@ -73,11 +73,11 @@ class SegmentationModule(pl.LightningModule):
             images = self.normalise(self.photometric(images.float() / 255).clamp(0, 1))
         output = self.network(images)
         logits, boosters = (output, ()) if isinstance(output, Tensor) else output
-        loss = with_boosters(self.loss, logits, boosters, labels, self.recipe.boosters)
+        head, boosted = with_boosters(self.loss, logits, boosters, labels)
         together = world()[0] > 1
-        self.log("loss", loss, sync_dist=together)
+        self.log("loss", head, sync_dist=together)
         self.log("accuracy", accuracy(logits, labels), sync_dist=together)
-        return loss
+        return head + self.recipe.boosters * boosted
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, labels = batch

@@ -34,8 +34,8 @@ def draw_curves(metrics: Path, out: Path) -> None:
         axes.tick_params(color=FAINT, labelcolor=FAINT)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        if limits:
-            axes.set_ylim(*limits)
+        axes.set_xlim(left=0)
+        axes.set_ylim(*(limits or (0, None)))
         axes.legend(frameon=False)
     figure.savefig(out, dpi=110)
 
@@ -70,7 +70,9 @@ def draw_samples(
     """
     chosen = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
     palette = labels.palette()
-    figure = Figure(figsize=(13, 3.1 * len(chosen) + 0.6), layout="constrained")
+    height, width = read(int(chosen[0]))[0].shape[:2]
+    tall = 13 / 3 * height / width + 0.1  # inches of a row
+    figure = Figure(figsize=(13, tall * len(chosen) + 0.8), layout="constrained")
     grid = figure.subplots(len(chosen), 3, squeeze=False)
     for row, index in zip(grid, chosen, strict=True):
         image, truth = read(int(index))

@@ -96,3 +96,19 @@ def test_the_check_lets_good_messages_pass():
 )
 def test_cameras_are_named_after_their_topics(topics, names):
     assert camera_names(topics) == names
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16", "bayer_rggb8", "bayer_gbrg8", "yuv422"],
+)
+def test_pixels_equal_those_of_cv_bridge(encoding):
+    """Where the distribution has a working cv_bridge; it knows neither nv12 nor nv21."""
+    bridge = pytest.importorskip("cv_bridge", exc_type=ImportError).CvBridge()
+    size = {"rgba8": 4, "bgra8": 4, "mono16": 2, "yuv422": 2}.get(encoding, 1)
+    size = 3 if encoding in ("rgb8", "bgr8") else size
+    random = np.random.default_rng(5)
+    message = Image(height=24, width=32, step=32 * size, encoding=encoding)
+    message.data.frombytes(random.integers(0, 256, 24 * 32 * size, np.uint8).tobytes())
+    image, order = messages.to_pixels(message)
+    assert np.array_equal(image, bridge.imgmsg_to_cv2(message, f"{order}8"))

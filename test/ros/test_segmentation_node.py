@@ -14,13 +14,14 @@ from harness import Peer, Process, own_domain, python_module
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from bisenet_ros.inference import Segmenter, Wanted
 from bisenet_ros.inference.pixels import from_compressed
 from bisenet_ros.ros.parameters import FIELDS
+from bisenet_ros.ros.qos import latched
 
 SIZE = (60, 80)
 
@@ -201,17 +202,20 @@ def test_overlay_and_confidence_are_built_for_those_who_listen(rig, camera, segm
 
 
 def test_labels_are_latched(rig, segmenter):
-    qos = QoSProfile(
-        depth=1,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        reliability=ReliabilityPolicy.RELIABLE,
-    )
-    labels = rig.peer.collect(String, "/bisenet/labels", qos)
+    labels = rig.peer.collect(String, "/bisenet/labels", latched())
     rig.peer.spin_until(lambda: labels, "labels")
     said = json.loads(labels[0].data)
     assert said["unlabelled"] == 255
     assert [c["name"] for c in said["classes"]] == list(segmenter.labels.names)
     assert [tuple(c["color"]) for c in said["classes"]] == list(segmenter.labels.colours)
+
+
+def test_label_info_is_latched_where_vision_msgs_is_installed(rig, segmenter):
+    kind = pytest.importorskip("vision_msgs.msg", exc_type=ImportError).LabelInfo
+    found = rig.peer.collect(kind, "/bisenet/label_info", latched())
+    rig.peer.spin_until(lambda: found, "label info")
+    names = [(c.class_id, c.class_name) for c in found[0].class_map]
+    assert names == list(enumerate(segmenter.labels.names))
 
 
 def broken_messages() -> dict[str, Image]:

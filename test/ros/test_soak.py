@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 from harness import ROOT, ros_environment
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -63,5 +65,34 @@ def test_cleanup_gives_the_memory_back(tmp_path, domain):
             assert after[-1] < held - 10  # the weights alone are 13 MB, twice
         # Threads and their memory come and go; a model left behind each time would be 90 MB.
         assert after[-1] - after[2] < 60
+    finally:
+        rig.close()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cleanup_gives_the_gpu_memory_back(tmp_path, domain):
+    options = ("autostart:=false", "rate:=0.0", "device:=cuda")
+    rig = Rig(domain, tmp_path, f"weights:={ROOT / SHIPPED_WEIGHTS}", *options)
+    try:
+        change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
+
+        def go(transition: int) -> None:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            assert rig.call(change, request).success
+
+        free = []
+        for _ in range(4):
+            go(Transition.TRANSITION_CONFIGURE)
+            go(Transition.TRANSITION_ACTIVATE)
+            camera = rig.advertise(Image, "/camera/image_raw")
+            rig.send(camera, image(0, rig.next_stamp(), (720, 1280)))
+            held = torch.cuda.mem_get_info()[0]
+            rig.peer.node.destroy_publisher(camera)
+            go(Transition.TRANSITION_DEACTIVATE)
+            go(Transition.TRANSITION_CLEANUP)
+            free.append(torch.cuda.mem_get_info()[0])
+            assert free[-1] > held  # graphs, weights and pinned frames are gone
+        # The CUDA context stays with the process; nothing else may pile up.
+        assert free[1] - free[-1] < 32 << 20
     finally:
         rig.close()

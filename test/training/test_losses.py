@@ -41,7 +41,7 @@ def test_cross_entropy_is_the_weighted_mean_over_labelled_pixels(seed):
     found = list(pixels(logits, labels))
     weights = [float(weight[i]) for _, i in found]
     expected = sum(w * -math.log(p[i]) for w, (p, i) in zip(weights, found, strict=True))
-    assert float(CrossEntropy(weight)(logits, labels)) == pytest.approx(
+    assert float(CrossEntropy(weight)(logits, labels).detach()) == pytest.approx(
         expected / sum(weights), rel=1e-4
     )
 
@@ -56,7 +56,7 @@ def test_ohem_keeps_the_hard_pixels_and_at_least_a_share(seed, threshold, kept):
     chosen = hard if len(hard) >= least else losses[:least]
     expected = sum(chosen) / len(chosen) if chosen else 0.0
     found = OhemCrossEntropy(threshold, kept)(logits, labels)
-    assert float(found) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
@@ -74,7 +74,9 @@ def test_dice_leaves_out_ignored_pixels_and_absent_classes(activation):
             overlap += truth * float(shares[n, c, y, x])
             both += truth + float(shares[n, c, y, x])
         terms.append(1 - (2 * overlap + 1) / (both + 1))
-    assert float(Dice(activation)(logits, labels)) == pytest.approx(np.mean(terms), rel=1e-4)
+    assert float(Dice(activation)(logits, labels).detach()) == pytest.approx(
+        np.mean(terms), rel=1e-4
+    )
 
 
 def test_dice_of_the_truth_is_zero():
@@ -100,18 +102,19 @@ def test_every_loss_falls_along_its_gradient(loss: nn.Module):
     assert logits.grad is not None
     with torch.no_grad():
         after = loss(logits - 0.5 * logits.grad / logits.grad.norm(), labels)
-    assert float(after) < float(before)
+    assert float(after) < float(before.detach())
 
 
-def test_boosters_count_as_much_as_their_share():
+def test_the_boosters_loss_is_the_sum_of_theirs():
     torch.manual_seed(0)
     labels = torch.randint(0, 3, (1, 16, 16))
-    logits, booster = torch.randn(1, 3, 2, 2), torch.randn(1, 3, 8, 8)
+    logits, first, second = (torch.randn(1, 3, side, side) for side in (2, 8, 4))
     loss = CrossEntropy(class_weights("log", np.array([0.5, 0.4, 0.1])))
-    alone = with_boosters(loss, logits, (), labels)
-    other = with_boosters(loss, booster, (), labels)
-    both = with_boosters(loss, logits, (booster,), labels, 0.5)
-    assert float(both) == pytest.approx(float(alone + 0.5 * other))
+    head, boosted = with_boosters(loss, logits, (first, second), labels)
+    alone, nothing = with_boosters(loss, logits, (), labels)
+    assert float(head) == float(alone) and float(nothing) == 0
+    others = [float(with_boosters(loss, one, (), labels)[0]) for one in (first, second)]
+    assert float(boosted) == pytest.approx(sum(others))
 
 
 SHARES = np.array([0.6, 0.3, 0.1, 0.0])
