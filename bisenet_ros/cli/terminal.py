@@ -93,6 +93,6 @@ def given(context: typer.Context) -> str:
         if source is None or source.name != "COMMANDLINE":
             continue
         value = context.params[option.name or ""]
-        words.append(option.opts[0])
+        words.append(option.secondary_opts[0] if value is False else option.opts[0])
         words += [] if isinstance(value, bool) else [str(value)]
     return f"{context.command_path} {shlex.join(words)}".rstrip()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
+from bisenet_ros.cli.terminal import given, interruptible, progress
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _parameter(name: str, known: Any) -> inspect.Parameter:
 
 @with_recipe_options
 def train(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of recipe options; config/train/ has some")
     ] = None,
@@ -83,13 +85,14 @@ def train(
     if json is not None:
         check_writable(json, "--json")
     console = Console()
-    data = _read(recipe, console)
-    if check_data:
-        console.print(_class_table(data))
-        return
-    out = make_folder(Path(recipe.out), "--out")
-    recipe.write(out / "recipe.yaml")
-    facts = _run(recipe, data, resume, stop_after, _command(config, options), console)
+    with interruptible():
+        data = _read(recipe, console)
+        if check_data:
+            console.print(_class_table(data))
+            return
+        out = make_folder(Path(recipe.out), "--out")
+        recipe.write(out / "recipe.yaml")
+        facts = _run(recipe, data, resume, stop_after, given(context), console)
     if json is not None and facts:
         write_json(json, facts)
 
@@ -108,9 +111,8 @@ def _read(recipe: Recipe, console: "Console") -> "Data":
     from bisenet_ros.training.run import Data, splits
 
     def checked(labelled: "LabelledSet") -> "Checked":
-        with _bar(console, "images") as bar:
-            task = bar.add_task(f"checking {labelled.split}", total=len(labelled))
-            return check(labelled, lambda done: bar.update(task, completed=done))
+        with progress(console, len(labelled), "images") as tell:
+            return check(labelled, lambda done: tell(f"checking {labelled.split}", done))
 
     training, validation = splits(recipe)
     return Data(training, validation, checked(training), checked(validation))
@@ -131,7 +133,7 @@ def _run(
 
     prepared = prepare(recipe, data)
     _announce(prepared, console)
-    with _bar(console, "steps", "{task.fields[figures]}") as bar:
+    with _bar(console) as bar:
         task = bar.add_task("training", total=recipe.iterations, figures="")
         known: dict[str, float] = {}
 
@@ -139,8 +141,14 @@ def _run(
             known.update(figures)
             bar.update(task, completed=known["step"], figures=_figures(known))
 
-        trainer = train(prepared, resume, stop_after, tell)
-    if trainer.interrupted or world()[1]:
+        try:
+            trainer = train(prepared, resume, stop_after, tell)
+        except KeyboardInterrupt:
+            bar.stop()
+            done = known.get("step", 0) // recipe.validate_every * recipe.validate_every
+            console.print(f"interrupted; --resume goes on from step {done:.0f}")
+            raise
+    if world()[1]:  # one process of several tells
         return {}
     if stop_after and trainer.global_step < recipe.iterations and not trainer.should_stop:
         console.print(f"stopped at step {trainer.global_step}; --resume goes on")
@@ -175,20 +183,6 @@ def _announce(prepared: "Prepared", console: "Console") -> None:
         )
 
 
-def _command(config: Path | None, options: dict[str, Any]) -> str:
-    """The line that repeats this run, for the card."""
-    words = ["python -m bisenet_ros train"]
-    if config is not None:
-        words += ["--config", str(config)]
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
-        elif value is not None:
-            words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
-    return " ".join(words)
-
-
 def _class_table(data: "Data") -> Any:
     """Pixels of each class in both splits."""
     from rich.table import Table
@@ -207,7 +201,8 @@ def _class_table(data: "Data") -> Any:
     return table
 
 
-def _bar(console: "Console", unit: str, *columns: str) -> Any:
+def _bar(console: "Console") -> Any:
+    """A bar of steps that also shows the newest figures and the time left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -218,11 +213,10 @@ def _bar(console: "Console", unit: str, *columns: str) -> Any:
     )
 
     return Progress(
-        TextColumn("{task.description:<14}"),
+        TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn(unit),
-        *(TextColumn(column) for column in columns),
+        TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,

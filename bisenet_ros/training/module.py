@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from bisenet_ros.evaluation.metrics import scores
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last
+from bisenet_ros.networks.layers import channels_last, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
 from bisenet_ros.training.losses import with_boosters
 from bisenet_ros.training.optimisation import optimiser, schedule
@@ -32,7 +32,7 @@ class SegmentationModule(pl.LightningModule):
         loss: of logits (N, n, H, W) and labels.
         recipe: everything else.
         size: (height, width) that images are brought to for validation, as for inference;
-            multiples of the network's.
+            multiples of the network's stride.
         num_classes: of the labels.
     """
 
@@ -96,7 +96,9 @@ class SegmentationModule(pl.LightningModule):
         seen = images.float() / 255
         if seen.shape[-2:] != self.size:
             seen = F.interpolate(seen, self.size, mode="bilinear", align_corners=False)
-        return upsample(self.network(self.normalise(seen)).float(), size)
+        padded = pad_to_multiple(self.normalise(seen), self.network.multiple)
+        height, width = (side // self.network.stride for side in self.size)
+        return upsample(self.network(padded).float()[..., :height, :width], size)
 
     def normalise(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in 0–1 to what the network expects."""

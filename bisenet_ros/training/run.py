@@ -92,8 +92,8 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
         recipe.input_height or data.training.resolution[0],
         recipe.input_width or data.training.resolution[1],
     )
-    multiple = network.multiple
-    size = (-(-resolution[0] // multiple) * multiple, -(-resolution[1] // multiple) * multiple)
+    stride = network.stride
+    size = (-(-resolution[0] // stride) * stride, -(-resolution[1] // stride) * stride)
     loss = build_loss(recipe, data.counted.shares)
     module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
     return Prepared(recipe, data, module, remade, resolution)
@@ -142,6 +142,10 @@ def train(
         stop_after: end this session after so many steps of the run; 0: at the recipe's end.
         tell: called with the newest figures after each step and each validation.
         callbacks: more of Lightning's.
+
+    Raises:
+        DataError: there is nothing to resume.
+        KeyboardInterrupt: Ctrl-C; ``last.ckpt`` is that of the last validation.
     """
     _hush()
     recipe, out = prepared.recipe, Path(prepared.recipe.out)
@@ -169,12 +173,16 @@ def train(
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    trainer.fit(
-        prepared.module,
-        training_loader(recipe, prepared.data, start),
-        validation_loader(prepared.data.validation),
-        ckpt_path=str(last) if resume else None,
-    )
+    try:
+        trainer.fit(
+            prepared.module,
+            training_loader(recipe, prepared.data, start),
+            validation_loader(prepared.data.validation),
+            ckpt_path=str(last) if resume else None,
+            weights_only=False,
+        )
+    except SystemExit as ended:  # Lightning's answer to Ctrl-C, with the code for a missed bar
+        raise KeyboardInterrupt from ended
     return trainer
 
 

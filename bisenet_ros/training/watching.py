@@ -60,16 +60,15 @@ class Journal(Callback):
         self.tell = tell or (lambda _: None)
         self._since: tuple[float, int] = (0.0, 0)
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Not earlier: until now the trainer has not read how far the checkpoint had come.
+        self._since = (time.monotonic(), trainer.global_step)
         if trainer.is_global_zero:
             kept = [r for r in rows(self.path) if float(r["step"]) <= trainer.global_step]
             with self.path.open("w", newline="") as file:
                 writer = csv.DictWriter(file, (*COLUMNS, *VALIDATED))
                 writer.writeheader()
                 writer.writerows(kept)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._since = (time.monotonic(), trainer.global_step)
 
     def on_train_batch_end(
         self,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -105,8 +107,30 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
     )
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert same(whole[key], parts[key]), key
+    written = [lines(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
+    assert [r["step"] for r in written[0]] == [r["step"] for r in written[1]] == ["2", "4", "6"]
+    assert [r["val_miou"] for r in written[0]] == [r["val_miou"] for r in written[1]]
     averages = [c for c in whole if "current_model" in c or "averag" in c]
     assert averages and all(same(whole[key], parts[key]) for key in averages)
+
+
+def test_an_interrupted_run_ends_with_130_and_can_be_resumed(folder, tmp_path):
+    made = recipe(folder, tmp_path / "run", iterations=1000)
+    made.write(tmp_path / "recipe.yaml")
+    line = [sys.executable, "-m", "bisenet_ros", "train", "--config", str(tmp_path / "recipe.yaml")]
+    with (tmp_path / "log").open("w") as log:
+        child = subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
+        waited = time.monotonic() + 120
+        while not (tmp_path / "run/last.ckpt").exists():
+            assert child.poll() is None and time.monotonic() < waited
+            time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+    said = (tmp_path / "log").read_text()
+    assert "interrupted; --resume goes on from step" in said and "Traceback" not in said
+    done = torch.load(tmp_path / "run/last.ckpt", weights_only=False)["global_step"]
+    prepared, trainer = run(made, resume=True, stop_after=done + 2)
+    assert trainer.global_step == done + 2
 
 
 def test_resuming_nothing_is_refused(folder, tmp_path, capsys):
@@ -134,7 +158,8 @@ def test_the_command_leaves_everything_a_run_should(folder, tmp_path, capsys):
     network, card = load(out / "weights.safetensors")
     assert card.labels.names == NAMES and card.resolution == (96, 128)
     assert not network.options.boosters
-    assert "train --config" in card.command
+    assert card.command.startswith("python -m bisenet_ros train --config")
+    assert "--ema 0.8" in card.command
     validation = splits(made)[1]
     found = evaluate(Predictor(network, card), validation, 3)
     assert card.scores["val_miou"] == pytest.approx(found.scores.miou, abs=1e-6)

@@ -1,0 +1,60 @@
+"""From nothing to a running node: draw, train for a little, load, segment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+from harness import ROOT, ros_environment
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from test_segmentation_node import BASE, Rig
+
+from bisenet_ros.evaluation.dataset import evaluate
+from bisenet_ros.inference import Segmenter
+from bisenet_ros.ros import messages
+from bisenet_ros.training.datasets import open_set
+
+
+def test_the_smoke_preset_ends_with_weights_that_the_node_takes(tmp_path, domain):
+    out, facts = tmp_path / "run", tmp_path / "facts.json"
+    # Half as long as the preset, since this is about the way and not about the score.
+    line = ["--config", "config/train/smoke.yaml", "--out", str(out), "--json", str(facts)]
+    line += ["--iterations", "60", "--validate-every", "30"]
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "bisenet_ros",
+            "train",
+            "--config",
+            "config/train/smoke.yaml",
+            *line,
+        ],
+        cwd=ROOT,
+        env=ros_environment(domain),
+        check=True,
+        capture_output=True,
+        timeout=500,
+    )
+    weights = out / "weights.safetensors"
+    measured = json.loads(facts.read_text())
+    assert measured["weights"] == str(weights) and measured["steps"] == 60
+    validation = open_set("drawn", out / "data", "val")
+    constant = evaluate(lambda image: np.zeros(image.shape[:2], np.uint8), validation, 6)
+    assert measured["val_miou"] > 3 * constant.scores.miou
+    picture, truth = validation.read(0)
+    segmenter = Segmenter(weights, device="cpu", precision="fp32", engine="torch")
+    rig = Rig(domain, tmp_path, f"weights:={weights}", "rate:=0.0", *BASE)
+    try:
+        camera = rig.advertise(Image, "/camera/image_raw")
+        sent = messages.to_image(Header(frame_id="c"), picture, "rgb8")
+        sent.header.stamp.sec = 7
+        mask = rig.send(camera, sent)
+        ids = np.frombuffer(mask.data, np.uint8).reshape(mask.height, mask.width)
+        assert np.array_equal(ids, segmenter([picture])[0].mask)
+        assert (ids == truth)[truth != 255].mean() > 0.6
+    finally:
+        rig.close()
