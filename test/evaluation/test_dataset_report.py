@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from html_page import Page
 
 from bisenet_ros.evaluation import dataset_report, page
 from bisenet_ros.evaluation.dataset_report import Shown, Story
@@ -18,32 +18,6 @@ from bisenet_ros.labels import LabelSet
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))
 FIGURES = {"iou": 0.5, "precision": 0.6, "recall": 0.7, "share": 0.5, "boundary_f": 0.4}
-VOID = {"meta", "br", "img", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that elements close in order, and collects words and what a browser would load."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.words = ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.sources += [value for key, value in attributes if key == "src"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.words += data
 
 
 def shown(name: str, miou: float, size: tuple[int, int] = (30, 40)) -> Shown:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+from html_page import Page
 
 from bisenet_ros.evaluation import report
 from bisenet_ros.evaluation.picture import View
@@ -93,36 +93,6 @@ def story(**changes: Any) -> Story:
     numbers = {1000 + i: i for i in range(4)}
     shown = Shown(3, 0.6, view())
     return Story(metrics(**changes), LABELS, numbers, shown, [shown], [Shown(0, 0.4, view(1))])
-
-
-VOID = {"meta", "br", "img", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that elements close in order, and collects what a browser would load."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.words = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.sources += [value for key, value in attributes if key == "src"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.sources += [value for key, value in attributes if key == "src"]
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.words += data
 
 
 def test_the_report_is_whole_and_needs_no_other_file():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,30 +42,37 @@ def memory_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def lives(rig: Rig, count: int, measure: Callable[[], float]) -> list[tuple[float, float]]:
+    """Configure, segment a frame and clean up so many times: (while active, after) of each."""
+    change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
+
+    def go(transition: int) -> None:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert rig.call(change, request).success
+
+    measured = []
+    for _ in range(count):
+        go(Transition.TRANSITION_CONFIGURE)
+        go(Transition.TRANSITION_ACTIVATE)
+        camera = rig.advertise(Image, "/camera/image_raw")
+        rig.send(camera, image(0, rig.next_stamp(), (720, 1280)))
+        held = measure()
+        rig.peer.node.destroy_publisher(camera)
+        go(Transition.TRANSITION_DEACTIVATE)
+        go(Transition.TRANSITION_CLEANUP)
+        measured.append((held, measure()))
+    return measured
+
+
 def test_cleanup_gives_the_memory_back(tmp_path, domain):
     weights = ROOT / SHIPPED_WEIGHTS
     rig = Rig(domain, tmp_path, f"weights:={weights}", "autostart:=false", "rate:=0.0", *BASE)
     try:
-        change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
-
-        def go(transition: int) -> None:
-            request = ChangeState.Request(transition=Transition(id=transition))
-            assert rig.call(change, request).success
-
-        after = []
-        for _ in range(6):
-            go(Transition.TRANSITION_CONFIGURE)
-            go(Transition.TRANSITION_ACTIVATE)
-            camera = rig.advertise(Image, "/camera/image_raw")
-            rig.send(camera, image(0, rig.next_stamp(), (720, 1280)))
-            held = memory_mb(rig.process.child.pid)
-            rig.peer.node.destroy_publisher(camera)
-            go(Transition.TRANSITION_DEACTIVATE)
-            go(Transition.TRANSITION_CLEANUP)
-            after.append(memory_mb(rig.process.child.pid))
-            assert after[-1] < held - 10  # the weights alone are 13 MB, twice
+        measured = lives(rig, 6, lambda: memory_mb(rig.process.child.pid))
+        # The weights alone are 13 MB, twice.
+        assert all(after < held - 10 for held, after in measured)
         # Threads and their memory come and go; a model left behind each time would be 90 MB.
-        assert after[-1] - after[2] < 60
+        assert measured[-1][1] - measured[2][1] < 60
     finally:
         rig.close()
 
@@ -74,25 +82,9 @@ def test_cleanup_gives_the_gpu_memory_back(tmp_path, domain):
     options = ("autostart:=false", "rate:=0.0", "device:=cuda")
     rig = Rig(domain, tmp_path, f"weights:={ROOT / SHIPPED_WEIGHTS}", *options)
     try:
-        change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
-
-        def go(transition: int) -> None:
-            request = ChangeState.Request(transition=Transition(id=transition))
-            assert rig.call(change, request).success
-
-        free = []
-        for _ in range(4):
-            go(Transition.TRANSITION_CONFIGURE)
-            go(Transition.TRANSITION_ACTIVATE)
-            camera = rig.advertise(Image, "/camera/image_raw")
-            rig.send(camera, image(0, rig.next_stamp(), (720, 1280)))
-            held = torch.cuda.mem_get_info()[0]
-            rig.peer.node.destroy_publisher(camera)
-            go(Transition.TRANSITION_DEACTIVATE)
-            go(Transition.TRANSITION_CLEANUP)
-            free.append(torch.cuda.mem_get_info()[0])
-            assert free[-1] > held  # graphs, weights and pinned frames are gone
-        # The CUDA context stays with the process; nothing else may pile up.
-        assert free[1] - free[-1] < 32 << 20
+        measured = lives(rig, 4, lambda: torch.cuda.mem_get_info()[0] / 2**20)
+        # Graphs, weights and pinned frames are gone; the CUDA context stays with the process.
+        assert all(after > held for held, after in measured)
+        assert measured[1][1] - measured[-1][1] < 32
     finally:
         rig.close()
