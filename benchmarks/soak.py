@@ -79,6 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.0, help="the node's rate; 0: every frame")
     parser.add_argument("--size", default="1080x1920", help="camera, height x width")
     parser.add_argument("--input", default="96x160", help="network, height x width")
+    parser.add_argument("--threads", type=int, default=0, help="of the node; 0: as it likes")
     parser.add_argument("--json", help="write the result here")
     parser.add_argument("--plot", help="write a picture of it here (PNG)")
     parser.add_argument("--camera", action="store_true", help=argparse.SUPPRESS)
@@ -131,6 +132,7 @@ def soak(arguments: argparse.Namespace, folder: Path) -> dict:
         "rate": arguments.rate,
         "device": "auto",
         "stale_after": 5.0,
+        "threads": arguments.threads,
     }
     given = [x for name, value in options.items() for x in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", "--ros-args", *given]

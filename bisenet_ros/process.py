@@ -21,8 +21,10 @@ MALLOC = {
 }
 # Threads that spin between two operators starve every other process of the robot.
 OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
-# Fast DDS renamed the variable with Kilted, which warns when it finds the old name.
+# Fast DDS 3, which came with Kilted, renamed the variable and an element of the file, and refuses
+# the old ones.
 FASTDDS, FASTRTPS = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILES = {FASTDDS: "config/fastdds.xml", FASTRTPS: "config/fastrtps.xml"}
 BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
@@ -30,7 +32,8 @@ def recommended_environment(current: Mapping[str, str] = os.environ) -> dict[str
     """The variables to add to ``current``; those it already sets are left out."""
     wanted = {**MALLOC, **OPENMP}
     if FASTDDS not in current and FASTRTPS not in current:
-        wanted[_profile_variable(current)] = str(share_file("config/fastdds.xml"))
+        variable = _profile_variable(current)
+        wanted[variable] = str(share_file(PROFILES[variable]))
     return {name: value for name, value in wanted.items() if name not in current}
 
 

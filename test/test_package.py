@@ -95,7 +95,7 @@ def test_every_shared_file_is_installed_where_ros_looks(package: dict[str, Any])
             name = path.relative_to(ROOT)
             if path.is_file() and "__pycache__" not in path.parts:
                 assert installed[str(name)] == f"share/bisenet_ros/{name.parent}"
-    assert {"launch/segment.launch.py", "config/fastdds.xml", "config/segment.rviz"} <= set(
+    assert {"launch/segment.launch.py", "config/fastdds.xml", "config/fastrtps.xml"} <= set(
         installed
     )
 
@@ -130,6 +130,12 @@ def test_fast_dds_profile_holds_the_outputs_of_a_4k_camera():
     used = [e.text for e in tree.iterfind(".//d:userTransports/d:transport_id", names)]
     assert sorted(made) == sorted(used)
     assert tree.find("d:participant", names).get("is_default_profile") == "true"
+
+
+def test_the_profile_for_older_distributions_says_the_same():
+    newer, older = ((ROOT / "config" / f"fast{name}.xml").read_text() for name in ("dds", "rtps"))
+    assert newer.count("heartbeat_period>") == 2
+    assert newer.replace("heartbeat_period>", "heartbeatPeriod>") == older
 
 
 def test_rviz_shows_camera_overlay_and_mask():

@@ -2,7 +2,13 @@
 
 import pytest
 
-from bisenet_ros.process import FASTDDS, FASTRTPS, process_environment, recommended_environment
+from bisenet_ros.process import (
+    FASTDDS,
+    FASTRTPS,
+    PROFILES,
+    process_environment,
+    recommended_environment,
+)
 
 
 def test_what_the_user_set_stays():
@@ -17,7 +23,7 @@ def test_what_the_user_set_stays():
 )
 def test_each_distribution_gets_the_profile_under_its_own_name(distribution, name):
     added = recommended_environment({"ROS_DISTRO": distribution})
-    assert added[name].endswith("config/fastdds.xml")
+    assert added[name].endswith(PROFILES[name])
     assert len({FASTDDS, FASTRTPS} & set(added)) == 1
     assert set(added) == {
         name,

@@ -15,6 +15,9 @@ def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
     rows = measured["rows"]
     for table in (_rows(rows), *([_stages(rows)] if stages else []), _floor(measured["floor"])):
         console.print(table, "")
+    for row in rows:
+        if row.get("node_adds_ms") is not None:
+            console.print(f"the node adds {row['node_adds_ms']:.1f} ms to the pipeline", "")
     machine = measured["machine"]
     console.print(
         f"{rows[0]['camera']} camera, {rows[0]['size']} network, {measured['classes']} classes, "

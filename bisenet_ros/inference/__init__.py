@@ -1,5 +1,22 @@
-"""Camera pixels to class ids, confidence and overlay; knows no ROS."""
+"""Camera pixels to class ids, confidence and overlay; knows no ROS.
 
-from bisenet_ros.inference.segmenter import Result, Segmenter, Wanted
+The names below load torch when they are first asked for: those who only want
+``inference.pixels``, such as the camera player, do without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bisenet_ros.inference.segmenter import Result, Segmenter, Wanted
 
 __all__ = ["Result", "Segmenter", "Wanted"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from bisenet_ros.inference import segmenter
+
+        return getattr(segmenter, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -93,8 +93,15 @@ def measure(camera: BenchmarkCamera, size: tuple[int, int], count: int) -> dict[
         "best_ms": min(times[WARM_UP:]),
         "lost": lost,
         "stages": stages,
+        "node_adds_ms": _added(own),
         "without_network_ms": median(times[WARM_UP:]) - (stages["forward"] or 0.0),
     }
+
+
+def _added(camera: dict[str, str]) -> float | None:
+    """What the node spends on a frame beside the pipeline: handing over, viewing, publishing."""
+    spent = [_number(camera.get(f"{stage}_ms_p50", "")) for stage in ("wait", "decode", "publish")]
+    return None if None in spent else sum(v for v in spent if v is not None)
 
 
 def _listen(camera: BenchmarkCamera) -> None:

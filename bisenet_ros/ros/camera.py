@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -26,9 +27,10 @@ MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
 
 @dataclass(frozen=True)
 class Frame:
-    """A message that passed its check, waiting for its turn."""
+    """A message that passed its check, waiting for its turn, and when it came (perf_counter)."""
 
     message: Image | CompressedImage
+    received: float
 
 
 @dataclass
@@ -170,6 +172,7 @@ class Camera:
         )
 
     def _receive(self, message: Image | CompressedImage) -> None:
+        received = time.perf_counter()
         stamp = message.header.stamp
         self.statistics.received(self._now(), stamp.sec + stamp.nanosec * 1e-9)
         try:
@@ -178,7 +181,7 @@ class Camera:
         except DataError as error:
             self.reject(str(error))
             return
-        if self._offer(self.name, Frame(message)):
+        if self._offer(self.name, Frame(message, received)):
             self.statistics.superseded()
 
     def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:
@@ -193,7 +196,7 @@ class Camera:
         return (
             f"{lost} of {', '.join(offered)} arrives; it publishes best_effort, and large images "
             "get lost in Fast DDS's default shared memory: start it with config/fastdds.xml "
-            "as the profile, or let it publish reliably"
+            "(before Kilted: config/fastrtps.xml) as the profile, or let it publish reliably"
         )
 
     def _other_type(self) -> str:

@@ -30,6 +30,7 @@ from std_msgs.msg import String
 from bisenet_ros.errors import ArgumentError, BisenetError, DataError
 from bisenet_ros.evaluation.files import make_folder, write_json
 from bisenet_ros.evaluation.recording import Recording, label_set
+from bisenet_ros.inference.pixels import check_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.ros import qos
 from bisenet_ros.ros.scorer import Frame, Scorer
@@ -239,19 +240,14 @@ def pixels(message: Image, encoding: str) -> np.ndarray:
     Raises:
         DataError: another encoding, or fewer bytes than its size and step say.
     """
-    channels = {"mono8": 1, "rgb8": 3}[encoding]
     if message.encoding != encoding:
         raise DataError(f"encoding is {message.encoding!r}; expected {encoding}")
+    height, width, step = message.height, message.width, message.step
     data = np.frombuffer(message.data, np.uint8)
-    used = message.width * channels
-    if used < 1 or message.height < 1 or message.step < used:
-        size = f"{message.width}×{message.height}, step {message.step}"
-        raise DataError(f"size is {size}; expected a step of at least {used} and no side of 0")
-    if data.size < message.height * message.step:
-        raise DataError(f"{data.size} bytes; expected {message.height} rows of {message.step}")
-    rows = data[: message.height * message.step].reshape(message.height, message.step)
-    shape = (message.height, message.width) if channels == 1 else (message.height, -1, channels)
-    return rows[:, :used].reshape(shape)
+    check_raw(encoding, height, width, step, data.size)
+    channels = {"mono8": 1, "rgb8": 3}[encoding]
+    rows = data[: height * step].reshape(height, step)[:, : width * channels]
+    return rows if channels == 1 else rows.reshape(height, width, channels)
 
 
 def plain_status(status: Any, masks: int) -> dict[str, Any]:

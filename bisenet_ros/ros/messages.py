@@ -45,13 +45,14 @@ def to_pixels(message: Image | CompressedImage) -> Pixels:
 
 
 def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """An Image of (H, W) or (H, W, 3) uint8 pixels under the camera's own header."""
+    """An Image of (H, W) or (H, W, channels) pixels, uint8 or uint16, under a camera's header."""
+    packed = np.ascontiguousarray(pixels)
     message = Image()
     message.header = header
-    message.height, message.width = pixels.shape[:2]
+    message.height, message.width = packed.shape[:2]
     message.encoding = encoding
-    message.step = message.width * (pixels.shape[2] if pixels.ndim == 3 else 1)
-    message.data = _bytes(np.ascontiguousarray(pixels))
+    message.step = packed.strides[0]
+    message.data = to_bytes(packed)
     return message
 
 
@@ -62,12 +63,12 @@ def to_jpeg(header: Header, rgb: np.ndarray, quality: int) -> CompressedImage:
     message = CompressedImage()
     message.header = header
     message.format = "rgb8; jpeg compressed bgr8"
-    message.data = _bytes(data)
+    message.data = to_bytes(data)
     return message
 
 
-def _bytes(pixels: np.ndarray) -> array:
-    """An ``array('B')``, the only type that message fields take without looking at each byte."""
+def to_bytes(pixels: np.ndarray) -> array:
+    """Packed pixels as an ``array('B')``, all that messages take without looking at each byte."""
     data = array("B")
     data.frombytes(pixels.data.cast("B"))
     return data

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from array import array
 from typing import Any
 
 import cv2
 import numpy as np
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.evaluation.bags import COMPRESSED, Message, Topic
+from bisenet_ros.ros import messages
 
 JPEG_QUALITY = 90  # of images the player compresses itself
 _ENCODINGS = {
@@ -90,34 +91,19 @@ def _raw(pixels: np.ndarray) -> Image:
     encoding = _ENCODINGS.get((pixels.dtype.name, channels))
     if encoding is None:
         raise DataError(f"an image of {channels} × {pixels.dtype} has no ROS encoding")
-    message = Image()
-    message.height, message.width = pixels.shape[:2]
-    message.encoding = encoding
-    message.step = message.width * channels * pixels.itemsize
-    message.data = _bytes(pixels)
-    return message
+    return messages.to_image(Header(), pixels, encoding)
 
 
 def _jpeg(bgr: np.ndarray) -> CompressedImage:
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     message = CompressedImage()
     message.format = "bgr8; jpeg compressed bgr8"
-    message.data = _bytes(data)
+    message.data = messages.to_bytes(data)
     return message
 
 
 def _bgr(message: Image) -> np.ndarray:
-    # Imported here because it brings torch along, which no other way through the player needs.
-    from bisenet_ros.ros.messages import to_pixels
-
-    pixels = to_pixels(message)
+    pixels = messages.to_pixels(message)
     if pixels.order == "bgr":
         return pixels.image
     return cv2.cvtColor(pixels.image, cv2.COLOR_RGB2BGR)
-
-
-def _bytes(pixels: np.ndarray) -> array:
-    # An array('B') is the only type that message fields take without looking at each byte.
-    data = array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
-    return data

@@ -7,7 +7,8 @@ from collections import Counter, deque
 
 import numpy as np
 
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+# What a frame goes through here; "wait" is from its callback to the worker, its tick included.
+STAGES = ("wait", "decode", "preprocess", "forward", "postprocess", "publish")
 WINDOW = 5.0  # seconds that rates and percentiles look back
 LONGEST_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag began again
 FEWEST_STEPS = 8  # between stamps, before they say anything of a camera's period

@@ -106,6 +106,7 @@ class Worker:
         one.camera.publish(one.frame, result, parameters)
         after, now = time.perf_counter(), self.now()
         stages = {
+            "wait": 1e3 * (started - one.frame.received),
             "decode": one.decode_ms,
             "preprocess": result.times.preprocess,
             "forward": result.times.forward,

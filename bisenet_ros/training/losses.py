@@ -25,7 +25,7 @@ class CrossEntropy(nn.Module):
 
     def __init__(self, weight: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         total = F.cross_entropy(
@@ -50,7 +50,7 @@ class OhemCrossEntropy(nn.Module):
     ) -> None:
         super().__init__()
         self.limit, self.kept = -math.log(threshold), kept
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="none")

@@ -105,6 +105,7 @@ def test_the_way_over_dds(tmp_path, small_weights, monkeypatch):
     assert set(row) >= ROW and "DDS" in row["name"]
     assert row["engine"] == "torch" and row["stages"]["publish"] > 0
     assert 0 < row["stages"]["forward"] < row["median_ms"]
+    assert row["stages"]["publish"] < row["node_adds_ms"] < row["median_ms"]
 
 
 def test_as_launched_starts_again_with_the_settings(tmp_path, small_weights):

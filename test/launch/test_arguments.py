@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.process import PROFILES
 from bisenet_ros.ros import launch_arguments
 from bisenet_ros.ros.launch_arguments import (
     REPLAY,
@@ -229,8 +230,8 @@ def test_processes_get_the_environment_unless_the_user_set_it(monkeypatch: pytes
     environment = process_options({})["additional_env"]
     assert "MALLOC_TOP_PAD_" in environment
     assert "OMP_WAIT_POLICY" not in environment
-    profiles = [value for name, value in environment.items() if name.endswith("_PROFILES_FILE")]
-    assert profiles and set(profiles) == {str(ROOT / "config" / "fastdds.xml")}
+    profiles = {k: v for k, v in environment.items() if k.endswith("_PROFILES_FILE")}
+    assert profiles and all(v == str(ROOT / PROFILES[k]) for k, v in profiles.items())
 
 
 def test_processes_follow_launch_into_its_end_unless_a_prefix_is_asked_for(

@@ -250,7 +250,7 @@ def test_broken_images_are_refused_with_a_reason_and_good_ones_served(rig, camer
 def test_diagnostics_carry_the_contracts_keys(rig, camera, segmenter, small_weights):
     rig.send(camera, image(0, rig.next_stamp()))
     found = rig.values()
-    stages = ("decode", "preprocess", "forward", "postprocess", "publish")
+    stages = ("wait", "decode", "preprocess", "forward", "postprocess", "publish")
     keys = {"input_fps", "output_fps", "target_fps", "superseded", "rejected"}
     keys |= {"last_reject_reason", "deadline_misses"}
     keys |= {f"frame_age_ms_p{p}" for p in (50, 95, 99)} | {f"{s}_ms_p50" for s in stages}

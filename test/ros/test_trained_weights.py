@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from harness import ROOT, ros_environment
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -16,6 +17,8 @@ from bisenet_ros.evaluation.dataset import evaluate
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros import messages
 from bisenet_ros.training.datasets import open_set
+
+pytest.importorskip("lightning", reason="needs the extra `train`")
 
 
 def test_the_smoke_preset_ends_with_weights_that_the_node_takes(tmp_path, domain):
