@@ -3,6 +3,7 @@
 # Annotations are read at run time here, hence no `from __future__ import annotations`.
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from bisenet_ros.cli.terminal import given, interruptible, progress
+from bisenet_ros.errors import ArgumentError
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
 if TYPE_CHECKING:
@@ -75,16 +77,14 @@ def train(
     from bisenet_ros.evaluation.files import check_writable, make_folder, write_json
 
     recipe = _recipe(config, options)
-    if stop_after % recipe.validate_every:
-        from bisenet_ros.errors import ArgumentError
-
+    if stop_after % recipe.interval:
         raise ArgumentError(
-            f"--stop-after is {stop_after}; checkpoints are written every "
-            f"{recipe.validate_every} steps (validate_every), so give a multiple of that"
+            f"--stop-after is {stop_after}; checkpoints are written every {recipe.interval} steps "
+            "(validate_every), so give a multiple of that"
         )
     if json is not None:
         check_writable(json, "--json")
-    console = Console()
+    console = Console(quiet=os.environ.get("RANK", "0") != "0")  # one process of several tells
     with interruptible():
         data = _read(recipe, console)
         if check_data:
@@ -145,10 +145,10 @@ def _run(
             trainer = train(prepared, resume, stop_after, tell)
         except KeyboardInterrupt:
             bar.stop()
-            done = known.get("step", 0) // recipe.validate_every * recipe.validate_every
+            done = known.get("step", 0) // recipe.interval * recipe.interval
             console.print(f"interrupted; --resume goes on from step {done:.0f}")
             raise
-    if world()[1]:  # one process of several tells
+    if world()[1]:
         return {}
     if stop_after and trainer.global_step < recipe.iterations and not trainer.should_stop:
         console.print(f"stopped at step {trainer.global_step}; --resume goes on")

@@ -97,7 +97,9 @@ class Recipe:
     workers: int = option(0, "processes that make views; 0: the training's own", above=-1)
     seed: int = option(1, "of weights, order and views", above=-1)
     # Watching
-    validate_every: int = option(200, "steps between validations and checkpoints", above=0)
+    validate_every: int = option(
+        200, "steps between validations and checkpoints, or a little other: see interval", above=0
+    )
     patience: int = option(
         0, "validations without a better mIoU until it stops; 0: never", above=-1
     )
@@ -145,6 +147,11 @@ class Recipe:
                 )
         options |= {k: v for k, v in (changes or {}).items() if v is not None}
         return cls(**{name: _of_kind(name, value, path) for name, value in options.items()})
+
+    @property
+    def interval(self) -> int:
+        """Steps between validations: ``validate_every``, fitted so that the run ends with one."""
+        return self.iterations // max(1, round(self.iterations / self.validate_every))
 
     def write(self, path: Path) -> None:
         """Write all options as YAML, so that the run can be repeated from the file."""

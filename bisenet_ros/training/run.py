@@ -166,7 +166,7 @@ def train(
         gradient_clip_val=recipe.clip or None,
         callbacks=[*checkpoint_callbacks(recipe, out), journal, *callbacks],
         logger=loggers(out),
-        val_check_interval=recipe.validate_every * recipe.accumulate,
+        val_check_interval=recipe.interval * recipe.accumulate,
         check_val_every_n_epoch=None,
         log_every_n_steps=10,
         num_sanity_val_steps=0,

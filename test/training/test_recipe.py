@@ -67,6 +67,16 @@ def test_a_recipe_survives_its_file(tmp_path):
     assert Recipe.read(tmp_path / "recipe.yaml") == recipe
 
 
+@pytest.mark.parametrize(
+    ("iterations", "every", "expected"),
+    [(1000, 200, 200), (1900, 200, 190), (100, 400, 100), (101, 50, 50)],
+)
+def test_a_run_ends_with_a_validation(iterations, every, expected):
+    interval = Recipe(iterations=iterations, validate_every=every).interval
+    assert interval == expected
+    assert iterations % interval < max(2, interval // 10)
+
+
 def test_the_line_has_the_last_word(tmp_path):
     Recipe(data="here", iterations=5).write(tmp_path / "recipe.yaml")
     found = Recipe.read(tmp_path / "recipe.yaml", {"iterations": 7, "out": None})
