@@ -19,6 +19,9 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	from bisenet_ros.process import process_environment; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
+# Threads that wait spinning take the cores from the nodes under test.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-jazzy clean
 
@@ -38,7 +41,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bisenet_ros
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-jazzy: $(JAZZY)/.setup
 	$(JAZZY)/bin/python -m pytest test/ros test/cli
