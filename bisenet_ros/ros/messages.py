@@ -51,7 +51,7 @@ def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     message.header = header
     message.height, message.width = packed.shape[:2]
     message.encoding = encoding
-    message.step = packed.strides[0]
+    message.step = packed.nbytes // message.height  # strides of a single row may be anything
     message.data = to_bytes(packed)
     return message
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -30,13 +30,15 @@ def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path,
     """
     out = Path(prepared.recipe.out)
     network = best_network(prepared, out / "best.ckpt").without_boosters()
-    card = card_of(prepared, network, {}, command)
+    card = card_of(prepared, network, command)
     predict = Predictor(network, card, device)
     validation = prepared.data.validation
     found = evaluate(predict, validation, len(card.labels))
-    score = {"val_miou": found.scores.miou, "val_pixel_accuracy": found.scores.pixel_accuracy}
-    path = out / "weights.safetensors"
-    save(path, network, card_of(prepared, network, score, command))
+    score = {
+        "val_miou": round(found.scores.miou, 6),
+        "val_pixel_accuracy": round(found.scores.pixel_accuracy, 6),
+    }
+    path = save(out / "weights.safetensors", network, replace(card, scores=score))
     draw_curves(out / "metrics.csv", out / "curves.png")
     draw_samples(predict, validation.read, len(validation), card.labels, out / "samples.png")
     load(path)  # what cannot be read back is no weights file
@@ -54,22 +56,18 @@ def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
     return network
 
 
-def card_of(
-    prepared: Prepared, network: SegmentationNetwork, scores: dict[str, float], command: str
-) -> Card:
-    """The card of the run's weights."""
+def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> Card:
+    """The card of the run's weights, but for their scores."""
     recipe, training = prepared.recipe, prepared.data.training
-    red, green, blue = recipe.mean
-    mean, (r, g, b) = (red, green, blue), recipe.std
+    mean, std = ((red, green, blue) for red, green, blue in (recipe.mean, recipe.std))
     return Card(
         architecture="bisenetv2",
         options=asdict(network.options),
         labels=training.labels,
         mean=mean,
-        std=(r, g, b),
+        std=std,
         resolution=prepared.resolution,
         dataset=training.source,
-        scores={name: round(value, 6) for name, value in scores.items()},
         licence=training.licence,
         command=command,
     )

@@ -1,7 +1,8 @@
 """Losses on logits (N, n, H, W) and labels (N, H, W) int64 with 255 for unlabelled.
 
 A batch without a labelled pixel gives 0 with a gradient of zeros, never NaN. Where several
-processes train together, the mean is taken over the pixels of all of them.
+processes train together, cross entropy is the mean over the pixels of all of them; which pixels are
+hard (OHEM) and how far shapes overlap (Dice) each process decides on its own images.
 """
 
 from __future__ import annotations

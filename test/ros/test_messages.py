@@ -34,6 +34,8 @@ def test_a_view_with_strides_is_packed():
     wide = np.arange(60, dtype=np.uint8).reshape(6, 10)
     message = messages.to_image(HEADER, wide[:, 2:7], "mono8")
     assert bytes(message.data) == wide[:, 2:7].tobytes() and message.step == 5
+    row = messages.to_image(HEADER, wide[:1, 2:7], "mono8")
+    assert bytes(row.data) == wide[:1, 2:7].tobytes() and row.step == 5
 
 
 def test_three_channel_messages_are_viewed_not_copied():
