@@ -78,14 +78,18 @@ class Dice(nn.Module):
         self.activation, self.smooth = activation, smooth
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        count = logits.shape[1]
-        labelled = (labels != UNLABELLED).unsqueeze(1)
-        truth = F.one_hot(labels.where(labels != UNLABELLED, 0), count).movedim(-1, 1) * labelled
+        labelled = labels != UNLABELLED
+        ids = labels.where(labelled, 0)
         share = logits.softmax(1) if self.activation == "softmax" else logits.sigmoid()
-        share = share * labelled
-        overlap = (share * truth).sum((0, 2, 3))
-        both = share.sum((0, 2, 3)) + truth.sum((0, 2, 3))
-        occurs = truth.sum((0, 2, 3)) > 0
+        # Only the true class's share overlaps: taking it out of the volume and adding it up by
+        # class costs a third of multiplying with a one-hot volume.
+        right = (share.gather(1, ids.unsqueeze(1)).squeeze(1) * labelled).flatten(1)
+        # An image at a time, since a float32 that counts pixels is exact up to 16.7 million.
+        nothing = share.new_zeros(share.shape[:2])
+        overlap = nothing.scatter_add(1, ids.flatten(1), right).sum(0)
+        truth = nothing.scatter_add(1, ids.flatten(1), labelled.flatten(1).to(share)).sum(0)
+        both = (share * labelled.unsqueeze(1)).flatten(2).sum(2).sum(0) + truth
+        occurs = truth > 0
         terms = 1 - (2 * overlap + self.smooth) / (both + self.smooth).clamp_min(1e-12)
         return (terms * occurs).sum() / occurs.sum().clamp_min(1)
 
