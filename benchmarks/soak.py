@@ -224,7 +224,7 @@ def judge(arguments: argparse.Namespace, watched: dict, code: int) -> dict:
     """Figures of the run, and what is wrong with them."""
     import numpy as np
 
-    from bisenet_ros.benchmark.machine import cpu_name
+    from bisenet_ros.processor import cpu_name
 
     samples: list[Sample] = watched["samples"]
     settled = [a for a in watched["arrivals"] if a[0] >= watched["arrivals"][0][0] + SETTLING]

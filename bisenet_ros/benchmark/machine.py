@@ -14,6 +14,7 @@ import torch
 
 from bisenet_ros.inference.hardware import cpu_has_bf16
 from bisenet_ros.process import MALLOC, OPENMP
+from bisenet_ros.processor import cpu_name
 
 
 def describe(device: torch.device, threads: int) -> dict[str, Any]:
@@ -34,19 +35,6 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         facts["gpu"] = torch.cuda.get_device_name(device)
         facts["cuda"] = torch.version.cuda
     return facts
-
-
-def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as Linux reports it, with family and model, which tell more."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines[:40])}
-    name = facts.get("model name", platform.machine())
-    if "cpu family" not in facts:
-        return name
-    return f"{name} (family {facts['cpu family']}, model {facts.get('model', '?')})"
 
 
 class OtherLoad:

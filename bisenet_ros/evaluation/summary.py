@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from bisenet_ros.evaluation.drive import Drive
 from bisenet_ros.evaluation.playback import NODE, Plan, Played
 from bisenet_ros.evaluation.recording import read_json
+from bisenet_ros.processor import cpu_name
 
 STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 
@@ -84,22 +83,13 @@ def problems(played: Played, scored: dict[str, Any]) -> list[str]:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "processor": _processor(),
+        "processor": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "ros_distro": os.environ.get("ROS_DISTRO", "PyPI wheels"),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine() or sys.platform
 
 
 def _node_statuses(played: Played) -> tuple[dict[str, Any], dict[str, Any]]:
