@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -22,8 +23,6 @@ def main() -> int:
 
     Segmenter.__call__ = failing
     stop = threading.Event()
-    import signal
-
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())
     return run(sys.argv[1:], stop, lambda: None)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from harness import Peer, Process, own_domain
+from harness import Peer, Process
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
+from rig import BASE, Rig, image, node_command, picture, serving, status_values
 from sensor_msgs.msg import CompressedImage, Image
-from test_segmentation_node import BASE, Rig, image, node_command, picture, status_values
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.inference.pixels import ENCODINGS
@@ -44,12 +44,8 @@ def malformed(draw: st.DrawFn) -> Image:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory, small_weights):
-    with own_domain() as domain:
-        made = Rig(
-            domain, tmp_path_factory.mktemp("rig"), f"weights:={small_weights}", "rate:=0.0", *BASE
-        )
+    with serving(tmp_path_factory.mktemp("rig"), small_weights) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -141,17 +137,9 @@ def test_corrupt_jpegs_between_good_ones(tmp_path, domain, small_weights):
 def faulty(domain: int, tmp_path: Path, small_weights: Path, *options: str) -> tuple[Rig, Path]:
     """A node whose forward pass fails as long as a file exists."""
     switch = tmp_path / "fail"
-    rig = Rig.__new__(Rig)
-    command = node_command(f"weights:={small_weights}", "rate:=0.0", *BASE, *options)
-    script = Path(__file__).with_name("faulty_node.py")
-    command[1:3] = [str(script), str(switch)]
-    rig.process = Process(command, domain, tmp_path / "node.log")
-    rig.peer = Peer(domain)
-    rig.masks = rig.peer.collect(Image, "/bisenet/mask")
-    from diagnostic_msgs.msg import DiagnosticArray
-
-    rig.reports = rig.peer.collect(DiagnosticArray, "/diagnostics")
-    rig.stamp = 1000
+    script = (str(Path(__file__).with_name("faulty_node.py")), str(switch))
+    options = (f"weights:={small_weights}", "rate:=0.0", *BASE, *options)
+    rig = Rig(domain, tmp_path, *options, script=script)
     return rig, switch
 
 

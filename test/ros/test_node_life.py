@@ -10,9 +10,9 @@ import torch
 from harness import Peer, Process
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rig import BASE, Rig, image, node_command
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
-from test_segmentation_node import BASE, Rig, image, node_command
 
 
 @pytest.mark.parametrize(

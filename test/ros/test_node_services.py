@@ -6,11 +6,10 @@ import threading
 import time
 
 import pytest
-from harness import own_domain
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rig import BASE, Rig, image, serving, status_values
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
-from test_segmentation_node import BASE, Rig, image, status_values
 
 from bisenet_ros.checkpoints import load, save
 
@@ -25,12 +24,8 @@ def weights(tmp_path_factory, small_weights):
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory, weights):
-    with own_domain() as domain:
-        made = Rig(
-            domain, tmp_path_factory.mktemp("rig"), f"weights:={weights}", "rate:=0.0", *BASE
-        )
+    with serving(tmp_path_factory.mktemp("rig"), weights) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

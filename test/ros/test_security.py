@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from harness import ROOT
+from rig import BASE, Rig
 from sensor_msgs.msg import Image
-from test_segmentation_node import BASE, Rig
 
 OPTIONAL = {
     "/bisenet/label_info": "only where vision_msgs is installed",

@@ -14,8 +14,8 @@ import torch
 from harness import ROOT, ros_environment
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rig import BASE, Rig, image
 from sensor_msgs.msg import Image
-from test_segmentation_node import BASE, Rig, image
 
 from bisenet_ros.paths import SHIPPED_WEIGHTS
 

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 from harness import ROOT, ros_environment
+from rig import BASE, Rig
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from test_segmentation_node import BASE, Rig
 
 from bisenet_ros.evaluation.dataset import evaluate
 from bisenet_ros.inference import Segmenter
