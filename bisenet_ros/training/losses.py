@@ -82,7 +82,7 @@ class Dice(nn.Module):
         ids = labels.where(labelled, 0)
         share = logits.softmax(1) if self.activation == "softmax" else logits.sigmoid()
         # Only the true class's share overlaps: taking it out of the volume and adding it up by
-        # class costs a third of multiplying with a one-hot volume.
+        # class costs a quarter of multiplying with a one-hot volume.
         right = (share.gather(1, ids.unsqueeze(1)).squeeze(1) * labelled).flatten(1)
         # An image at a time, since a float32 that counts pixels is exact up to 16.7 million.
         nothing = share.new_zeros(share.shape[:2])
