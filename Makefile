@@ -19,11 +19,12 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	from bisenet_ros.process import process_environment; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
-# Threads that wait spinning take the cores from the nodes under test.
-PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+# Two runs side by side: nodes wait for each other most of the time; the rest computes.
+NODES := test/ros test/cli/test_demo.py
+PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-jazzy clean
+.PHONY: help setup demo test test-nodes test-rest test-jazzy clean
 
 help:
 	@echo "make setup   the environment, in $(VENV)"
@@ -41,7 +42,16 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bisenet_ros
-	$(PYTEST)
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-nodes test-rest
+
+# Threads that wait spinning take the cores from the nodes under test.
+test-nodes test-rest: export OMP_WAIT_POLICY := PASSIVE
+
+test-nodes: $(STAMP)
+	$(PYTEST) $(NODES)
+
+test-rest: $(STAMP)
+	nice -n 19 $(PYTEST) -o cache_dir=.pytest_cache/rest $(NODES:%=--ignore=%)
 
 test-jazzy: $(JAZZY)/.setup
 	$(JAZZY)/bin/python -m pytest test/ros test/cli

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-
-from bisenet_ros.process import recommended_environment  # noqa: E402
-
-os.environ.update(recommended_environment())  # this process publishes images too
-
-from harness import Peer, Process, own_domain  # noqa: E402
+from harness import Peer, Process, own_domain
 
 
 @pytest.fixture

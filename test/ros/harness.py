@@ -19,7 +19,11 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from bisenet_ros.process import process_environment
+from bisenet_ros.process import process_environment, recommended_environment
+
+# A test's own nodes, too, stay on this machine and publish whole images.
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.update(recommended_environment())
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 45.0  # seconds; two busy cores need a few of them to import torch
