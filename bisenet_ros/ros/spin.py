@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
     Executor,
     ExternalShutdownException,
@@ -50,6 +52,10 @@ class FrameExecutor(Executor):
         try:
             task, entity, _ = self.wait_for_ready_callbacks(timeout_sec=timeout_sec)
         except (ShutdownException, TimeoutException):
+            return
+        except InvalidHandle:
+            # A camera was listened to anew in the pool after rclpy had noted the old subscription
+            # and before it waited for it (ros2/rclpy issue 1355). The next look finds the new one.
             return
         if isinstance(entity, Subscription):
             task()
@@ -96,16 +102,20 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
     # One may load other weights while the other reports.
     executor = FrameExecutor(num_threads=2)
     executor.add_node(node)
+    code = 0
     try:
         while not stop.is_set():
             executor.spin_once(timeout_sec=LOOK)
     except ExternalShutdownException:
         stop.set()  # somebody shut the context down: the same as a signal
-    _end(node, executor)
-    return 0
+    except Exception:  # ours to mend; the threads still running would keep the process for ever
+        traceback.print_exc()
+        code = 1
+    _end(node, executor, code)
+    return code
 
 
-def _end(node: SegmentationNode, executor: FrameExecutor) -> None:
+def _end(node: SegmentationNode, executor: FrameExecutor, code: int) -> None:
     idle = node.close()
     if executor.drain(PATIENCE) and idle:
         executor.shutdown()
@@ -115,4 +125,4 @@ def _end(node: SegmentationNode, executor: FrameExecutor) -> None:
     # A forward pass or a loading of seconds holds a thread, and Python would wait for it.
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)

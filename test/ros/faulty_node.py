@@ -1,4 +1,4 @@
-"""segmentation_node whose forward pass fails as long as the file named first exists."""
+"""segmentation_node that fails while a file exists: FILE: forward pass, FILE.spin: executor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from bisenet_ros.inference import Segmenter
-from bisenet_ros.ros.spin import run
+from bisenet_ros.ros.spin import FrameExecutor, run
 
 
 def main() -> int:
@@ -21,7 +21,15 @@ def main() -> int:
             raise RuntimeError("injected failure of the forward pass")
         return call(self, *arguments, **options)
 
+    spin_once = FrameExecutor.spin_once
+
+    def spinning(self, *arguments, **options):
+        if switch.with_suffix(".spin").exists():
+            raise RuntimeError("injected failure of the executor")
+        return spin_once(self, *arguments, **options)
+
     Segmenter.__call__ = failing
+    FrameExecutor.spin_once = spinning
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())

@@ -167,6 +167,19 @@ def test_a_failing_forward_pass_drops_its_batch_and_the_node_goes_on(
         rig.close()
 
 
+def test_a_failing_executor_ends_the_process_instead_of_hanging_it(tmp_path, domain, small_weights):
+    rig, switch = faulty(domain, tmp_path, small_weights)
+    try:
+        camera = rig.advertise(Image, "/camera/image_raw")
+        rig.send(camera, image(0, rig.next_stamp()))
+        switch.with_suffix(".spin").touch()
+        assert rig.process.wait() == 1
+        assert "injected failure of the executor" in rig.process.output
+    finally:
+        rig.process.child.kill()
+        rig.peer.close()
+
+
 def test_two_nodes_share_a_domain(tmp_path, domain, small_weights):
     rig = Rig(domain, tmp_path, f"weights:={small_weights}", "rate:=0.0", *BASE)
     other = Process(

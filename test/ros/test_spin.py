@@ -8,6 +8,8 @@ import time
 import pytest
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.waitable import NumberOfEntities, Waitable
 from std_msgs.msg import Int32
 
 from bisenet_ros.ros.spin import FrameExecutor
@@ -83,6 +85,45 @@ def test_a_callback_is_handed_to_the_pool_once(spinning, monkeypatch):
     for timer in timers:
         timer.cancel()
     assert len(set(map(id, handed))) == len(handed) >= len(fired)
+
+
+class Dying(Waitable):
+    """Is destroyed by another thread just before rclpy waits for it."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(MutuallyExclusiveCallbackGroup())
+        self.node, self.asked = node, 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def get_num_entities(self) -> NumberOfEntities:
+        return NumberOfEntities()
+
+    def is_ready(self, wait_set: object) -> bool:
+        return False
+
+    def add_to_wait_set(self, wait_set: object) -> None:
+        self.asked += 1
+        self.node.remove_waitable(self)
+        gone = self.node.create_guard_condition(print)
+        gone.destroy()
+        with gone.handle:
+            raise AssertionError("a handle that was destroyed could be used")
+
+
+def test_what_is_destroyed_meanwhile_does_not_end_the_spinning(spinning):
+    node, executor = spinning
+    dying = Dying(node)
+    node.add_waitable(dying)
+    fired: list[int] = []
+    timer = node.create_timer(0.01, lambda: fired.append(1))
+    spin_until(executor, lambda: dying.asked and len(fired) >= 3)
+    timer.cancel()
+    assert dying.asked == 1
 
 
 def test_what_a_callback_raises_comes_out_of_the_spinning(spinning):
