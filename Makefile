@@ -42,7 +42,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bisenet_ros
-	$(MAKE) --no-print-directory -j2 --output-sync=line test-nodes test-rest
+	$(MAKE) --no-print-directory -j2 --output-sync test-nodes test-rest
 
 # Threads that wait spinning take the cores from the nodes under test.
 test-nodes test-rest: export OMP_WAIT_POLICY := PASSIVE

@@ -19,6 +19,7 @@ def available(dtype: torch.dtype) -> bool:
             found = FusedConv(conv, relu=True)(image)
             return bool(torch.allclose(found, conv(image).relu(), rtol=0.02, atol=0.02))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        # This torch has no such operator, or one that takes other arguments or another dtype.
         return False
 
 

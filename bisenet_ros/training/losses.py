@@ -81,14 +81,15 @@ class Dice(nn.Module):
         labelled = labels != UNLABELLED
         ids = labels.where(labelled, 0)
         share = logits.softmax(1) if self.activation == "softmax" else logits.sigmoid()
+        share = share * labelled.unsqueeze(1)
         # Only the true class's share overlaps: taking it out of the volume and adding it up by
         # class costs a quarter of multiplying with a one-hot volume.
-        right = (share.gather(1, ids.unsqueeze(1)).squeeze(1) * labelled).flatten(1)
+        right = share.gather(1, ids.unsqueeze(1)).flatten(1)
         # An image at a time, since a float32 that counts pixels is exact up to 16.7 million.
         nothing = share.new_zeros(share.shape[:2])
         overlap = nothing.scatter_add(1, ids.flatten(1), right).sum(0)
         truth = nothing.scatter_add(1, ids.flatten(1), labelled.flatten(1).to(share)).sum(0)
-        both = (share * labelled.unsqueeze(1)).flatten(2).sum(2).sum(0) + truth
+        both = share.flatten(2).sum(2).sum(0) + truth
         occurs = truth > 0
         terms = 1 - (2 * overlap + self.smooth) / (both + self.smooth).clamp_min(1e-12)
         return (terms * occurs).sum() / occurs.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""segmentation_node that fails while a file exists: FILE: forward pass, FILE.spin: executor."""
+"""segmentation_node whose forward pass fails while FILE exists; FILE.spin: its executor."""
 
 from __future__ import annotations
 

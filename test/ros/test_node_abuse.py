@@ -135,7 +135,7 @@ def test_corrupt_jpegs_between_good_ones(tmp_path, domain, small_weights):
 
 
 def faulty(domain: int, tmp_path: Path, small_weights: Path, *options: str) -> tuple[Rig, Path]:
-    """A node whose forward pass fails as long as a file exists."""
+    """A node that fails as long as a file exists, see faulty_node.py; and that file."""
     switch = tmp_path / "fail"
     script = (str(Path(__file__).with_name("faulty_node.py")), str(switch))
     options = (f"weights:={small_weights}", "rate:=0.0", *BASE, *options)
