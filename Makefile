@@ -14,9 +14,9 @@ ifdef ROS_DISTRO
 unexport ROS_DISTRO PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH
 endif
 
-# glibc, OpenMP and Fast DDS read their settings before Python's first line (bisenet_ros/process.py).
+# glibc, OpenMP and Fast DDS read their settings before Python's first line (bisenet_ros/system/environment.py).
 WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
-	from bisenet_ros.process import process_environment; \
+	from bisenet_ros.system.environment import process_environment; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
 # Two runs side by side: nodes wait for each other most of the time; the rest computes.

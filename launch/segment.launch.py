@@ -9,7 +9,6 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from bisenet_ros.paths import share_file
 from bisenet_ros.ros.launch_arguments import (
     existing_file,
     full_name,
@@ -18,6 +17,7 @@ from bisenet_ros.ros.launch_arguments import (
     process_options,
     segment_arguments,
 )
+from bisenet_ros.system.share import share_file
 
 
 def generate_launch_description() -> LaunchDescription:

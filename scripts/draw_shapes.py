@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from bisenet_ros.datasets.synthetic_shapes import CLASSES, draw
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.training.drawn import CLASSES, draw
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,8 +28,8 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from bisenet_ros.datasets import LabelledSet, open_set
 from bisenet_ros.errors import ArgumentError, BisenetError
-from bisenet_ros.training.datasets import LabelledSet, open_set
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABEL_TOPIC = "/camera/labels/compressed"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.paths import share_file
+from bisenet_ros.system.share import share_file
 
 
 def test_the_palette_holds_the_colours_and_black():
@@ -35,7 +35,7 @@ def test_sets_that_do_not_fit_are_refused(names, colours):
 
 
 def test_the_shipped_camvid_labels_are_the_training_ones():
-    from bisenet_ros.training.datasets import CAMVID
+    from bisenet_ros.datasets import CAMVID
 
     assert LabelSet.read(share_file("config/labels/camvid.yaml")) == CAMVID
 

@@ -15,8 +15,8 @@ import pytest
 import setuptools
 import yaml
 
+from bisenet_ros.datasets import CAMVID
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.training.datasets import CAMVID
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()

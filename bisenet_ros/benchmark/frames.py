@@ -40,7 +40,7 @@ def read_frames(size: tuple[int, int]) -> Frames:
 
 
 def _of_drive() -> list[np.ndarray]:
-    from bisenet_ros.evaluation.drive import Drive
+    from bisenet_ros.recordings.labelled_bag import Drive
 
     numbers = [STEP * index for index in range(COUNT)]
     found = Drive.open(DRIVE, *TOPICS).read(numbers)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bisenet_ros.evaluation.children import Child
-from bisenet_ros.evaluation.playback import ros_environment
+from bisenet_ros.system.environment import ros_environment
+from bisenet_ros.system.subprocesses import Child
 
 if TYPE_CHECKING:
     from bisenet_ros.benchmark.run import Plan
@@ -60,7 +60,7 @@ def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> di
 
 def _wait(client: Child, server: Child) -> None:
     """Until the camera is done; ChildError if either fails or the node leaves."""
-    from bisenet_ros.evaluation.children import wait_until
+    from bisenet_ros.system.subprocesses import wait_until
 
     wait_until(lambda: client.ended, [server], PATIENCE, "mask and overlay")
 

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 import torch
 
-from bisenet_ros.benchmark.contend import busy
-from bisenet_ros.benchmark.contestants import Contestant, Ours, Usual
-from bisenet_ros.benchmark.floor import floor
+from bisenet_ros.benchmark.cpu_load import busy
 from bisenet_ros.benchmark.frames import Frames, read_frames
-from bisenet_ros.benchmark.machine import OtherLoad, describe
 from bisenet_ros.benchmark.pairs import Pairs, time_pairs
+from bisenet_ros.benchmark.pipelines import Contestant, Ours, Usual
+from bisenet_ros.benchmark.roofline import floor
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
-from bisenet_ros.inference.engines.choose import ENGINES
-from bisenet_ros.inference.hardware import choose
+from bisenet_ros.inference.device import choose
+from bisenet_ros.inference.engines.selection import ENGINES
+from bisenet_ros.system.machine import OtherLoad, describe
 
 Progress = Callable[[str], None]
 

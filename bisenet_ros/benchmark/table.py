@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bisenet_ros.benchmark.contestants import STAGES
+from bisenet_ros.benchmark.pipelines import STAGES
 
 
 def show(measured: dict[str, Any], console: Console, stages: bool) -> None:

@@ -49,7 +49,7 @@ def benchmark(
     from bisenet_ros.benchmark.run import run
     from bisenet_ros.benchmark.table import show
     from bisenet_ros.errors import ArgumentError
-    from bisenet_ros.evaluation.files import check_writable, write_json
+    from bisenet_ros.system.atomic_files import check_writable, write_json
 
     if baseline not in BASELINES:
         raise ArgumentError(f"--baseline is {baseline!r}; expected {' or '.join(BASELINES)}")
@@ -84,11 +84,11 @@ def _plan(
     baseline: str,
 ) -> Plan:
     """The options as a plan; random weights are written into ``folder``."""
-    from bisenet_ros.benchmark.contestants import random_weights
+    from bisenet_ros.benchmark.pipelines import random_weights
     from bisenet_ros.benchmark.run import Plan, engines_of
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
-    from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     device, precision, engine, size_text, camera_text = words
     cameras, threads, pairs, contend = numbers
@@ -120,7 +120,7 @@ def _plan(
 
 def _start_again() -> None:
     """Become the same command with the recommended environment, unless it is in force."""
-    from bisenet_ros.process import process_environment, recommended_environment
+    from bisenet_ros.system.environment import process_environment, recommended_environment
 
     if recommended_environment():
         sys.stdout.flush()

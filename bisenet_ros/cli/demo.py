@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bisenet_ros.cli.terminal import class_table, figure_table, interruptible, progress
-from bisenet_ros.evaluation.wording import percent
+from bisenet_ros.report.formatting import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def demo(
     from rich.console import Console
 
     from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
-    from bisenet_ros.evaluation.files import check_writable
+    from bisenet_ros.system.atomic_files import check_writable
 
     if not (math.isfinite(rate) and 0 < rate <= 1000):
         raise ArgumentError(f"--rate is {rate:g}; expected above 0 and at most 1000 Hz")
@@ -71,11 +71,12 @@ def _run(
     console: Console,
 ) -> dict[str, Any]:
     """Play, score, show; returns the metrics."""
+    from bisenet_ros.demo import metrics as summary
+    from bisenet_ros.demo import pipeline as playback
+    from bisenet_ros.demo.outputs import show
     from bisenet_ros.errors import BarNotMet
-    from bisenet_ros.evaluation import playback, summary
-    from bisenet_ros.evaluation.drive import Drive
-    from bisenet_ros.evaluation.files import staged, write_json
-    from bisenet_ros.evaluation.showing import show
+    from bisenet_ros.recordings.labelled_bag import Drive
+    from bisenet_ros.system.atomic_files import staged, write_json
 
     drive = Drive.open(bag, playback.IMAGE_TOPIC, playback.LABELS_TOPIC)
     plan = playback.Plan(bag, rate, weights, device)

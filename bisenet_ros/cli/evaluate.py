@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bisenet_ros.cli.scored import Model, Way, check_classes, parse_scales, read_model
+from bisenet_ros.cli.inference_options import Model, Way, check_classes, parse_scales, read_model
 from bisenet_ros.cli.terminal import class_table, figure_table, given, interruptible, progress
-from bisenet_ros.evaluation.wording import percent
+from bisenet_ros.report.formatting import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bisenet_ros.evaluation.dataset import Evaluated, ImageScores
-    from bisenet_ros.training.datasets import LabelledSet
+    from bisenet_ros.datasets import LabelledSet
+    from bisenet_ros.metrics.dataset import Evaluated, ImageScores
 
 DATASETS = ("camvid", "cityscapes", "coco-stuff", "folder")
 COLUMNS = {
@@ -72,10 +72,10 @@ def evaluate(
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
+    from bisenet_ros.datasets import open_set
     from bisenet_ros.errors import BarNotMet
-    from bisenet_ros.evaluation.files import check_writable
-    from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
-    from bisenet_ros.training.datasets import open_set
+    from bisenet_ros.system.atomic_files import check_writable
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     fixed = parse_size(size, "--size") if size else None
     way = Way(device, engine, precision, fixed, flip, parse_scales(scales))
@@ -112,9 +112,9 @@ def _run(
     console: Console,
 ) -> dict[str, Any]:
     """Score, write what was asked for, and return everything measured."""
-    from bisenet_ros.evaluation import dataset
-    from bisenet_ros.evaluation.files import staged, write_json
-    from bisenet_ros.evaluation.summary import machine
+    from bisenet_ros.demo.metrics import machine
+    from bisenet_ros.metrics import dataset
+    from bisenet_ros.system.atomic_files import staged, write_json
 
     labels, data = labelled.labels, facts["data"]
     where = f"{data['folder']} ({data['dataset']}, {data['split']})"
@@ -163,11 +163,11 @@ def _write_report(
     labelled: LabelledSet,
 ) -> None:
     """Write report.html; its few images go through the network once more, not through memory."""
-    from bisenet_ros.evaluation.dataset import ends
-    from bisenet_ros.evaluation.dataset_report import Shown, Story, render
-    from bisenet_ros.evaluation.files import write_bytes
-    from bisenet_ros.evaluation.picture import View
-    from bisenet_ros.inference.overlay import blend
+    from bisenet_ros.inference.cpu.overlay import blend
+    from bisenet_ros.metrics.dataset import ends
+    from bisenet_ros.report.dataset import Shown, Story, render
+    from bisenet_ros.report.figure import View
+    from bisenet_ros.system.atomic_files import write_bytes
 
     palette = labelled.labels.palette()
 

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
-    from bisenet_ros.evaluation.labelled import Labelled
+    from bisenet_ros.inference.export.calibration import Labelled
 
 CALIBRATION = 128  # images at most; more change the ranges no more
 
@@ -37,8 +37,8 @@ def export(
     from rich.console import Console
 
     from bisenet_ros.errors import ArgumentError
-    from bisenet_ros.evaluation.files import check_writable, staged, write_json
-    from bisenet_ros.inference.exported import SUFFIXES
+    from bisenet_ros.inference.export.reader import SUFFIXES
+    from bisenet_ros.system.atomic_files import check_writable, staged, write_json
 
     if out.suffix.lower() not in SUFFIXES:
         raise ArgumentError(f"{out} should end in {' or '.join(SUFFIXES)}")
@@ -62,9 +62,9 @@ def _export(
     """Write ``target`` and check it; returns what was measured."""
     from bisenet_ros.checkpoints import load
     from bisenet_ros.cli.sizes import parse_size
-    from bisenet_ros.evaluation.labelled import labelled_images
-    from bisenet_ros.inference import export as exporting
-    from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
+    from bisenet_ros.inference.export import writer as exporting
+    from bisenet_ros.inference.export.calibration import labelled_images
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     source = weights or share_file(SHIPPED_WEIGHTS)
     network, card = load(source)
@@ -109,8 +109,8 @@ def _compare(
 ) -> dict[str, Any]:
     """Score both files; BarNotMet if int8 loses more than ``max_drop`` points of mIoU."""
     from bisenet_ros.errors import BarNotMet
-    from bisenet_ros.evaluation.labelled import score
     from bisenet_ros.inference import Segmenter
+    from bisenet_ros.inference.export.calibration import score
 
     figures = {}
     for name, path in (("fp32", plain), ("int8", quantised)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bisenet_ros.evaluation.wording import percent
+from bisenet_ros.report.formatting import percent
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,7 @@ from bisenet_ros.training.recipe import DEFAULTS, Recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bisenet_ros.training.datasets import Checked, LabelledSet
+    from bisenet_ros.datasets import Checked, LabelledSet
     from bisenet_ros.training.run import Data, Prepared
 
 
@@ -74,7 +74,7 @@ def train(
     """
     from rich.console import Console
 
-    from bisenet_ros.evaluation.files import check_writable, make_folder, write_json
+    from bisenet_ros.system.atomic_files import check_writable, make_folder, write_json
 
     recipe = _recipe(config, options)
     if stop_after % recipe.interval:
@@ -107,7 +107,7 @@ def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
 
 def _read(recipe: Recipe, console: "Console") -> "Data":
     """Open both splits and check every file, with a bar."""
-    from bisenet_ros.training.datasets.checking import check
+    from bisenet_ros.datasets.checking import check
     from bisenet_ros.training.run import Data, splits
 
     def checked(labelled: "LabelledSet") -> "Checked":
@@ -127,9 +127,9 @@ def _run(
     console: "Console",
 ) -> dict[str, Any]:
     """Train, finish, tell; what was measured."""
-    from bisenet_ros.training.finishing import finish
+    from bisenet_ros.training.export_weights import finish
     from bisenet_ros.training.run import prepare, train
-    from bisenet_ros.training.stream import world
+    from bisenet_ros.training.sampling import world
 
     prepared = prepare(recipe, data)
     _announce(prepared, console)

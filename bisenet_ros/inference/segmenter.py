@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError, WeightsError
-from bisenet_ros.inference.engines import choose
+from bisenet_ros.inference.engines import selection as choose
 from bisenet_ros.inference.result import Result, Times, Wanted
-from bisenet_ros.paths import SHIPPED_WEIGHTS, share_file
+from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
 ORDERS = ("rgb", "bgr")
 MASK_ONLY = Wanted()

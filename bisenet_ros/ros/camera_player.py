@@ -1,4 +1,4 @@
-"""The executable ``camera_player``: see ``bisenet_ros.ros.player``.
+"""The executable ``camera_player``: see ``bisenet_ros.ros.player.node``.
 
 What is heavy is imported only after the signals are in hand, so that a Ctrl-C meanwhile does not
 end in a traceback.
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Play until the end or a signal; return the exit code."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: os._exit(0))  # nothing is open yet
-    from bisenet_ros.ros import player
+    from bisenet_ros.ros.player import node as player
 
     return player.main(arguments)
 

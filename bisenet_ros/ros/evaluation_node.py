@@ -1,4 +1,4 @@
-"""The executable ``evaluation_node``: see ``bisenet_ros.ros.evaluation``.
+"""The executable ``evaluation_node``: see ``bisenet_ros.ros.evaluation.node``.
 
 SIGINT or SIGTERM ends it: it writes what it has and leaves with 0. What is heavy is imported only
 after the signals are in hand, so that a Ctrl-C meanwhile does not end in a traceback.
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())
-    from bisenet_ros.ros.evaluation import run
+    from bisenet_ros.ros.evaluation.node import run
 
     return run(arguments, stop)
 

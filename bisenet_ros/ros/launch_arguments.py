@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from bisenet_ros.errors import ArgumentError, DataError
-from bisenet_ros.process import recommended_environment
-from bisenet_ros.ros.parameters import FIELDS, Parameters, checked, expected
+from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, expected
+from bisenet_ros.system.environment import recommended_environment
 
 PATIENCE = (
     "4.0"  # seconds; the node leaves within 2 of SIGINT, a starved machine may need twice that

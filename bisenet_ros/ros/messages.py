@@ -9,7 +9,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from bisenet_ros.inference.pixels import (
+from bisenet_ros.inference.image_encodings import (
     Pixels,
     check_compressed,
     check_raw,

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0, or the exit code of what kept it from starting."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _on_signal)
-    from bisenet_ros.ros.spin import run
+    from bisenet_ros.ros.segmentation.executor import run
 
     return run(arguments, _stop, _started)
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.networks import upsample
-from bisenet_ros.training.stream import world
+from bisenet_ros.training.sampling import world
 
 
 class CrossEntropy(nn.Module):

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from bisenet_ros.evaluation.metrics import scores
 from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.metrics.confusion import scores
 from bisenet_ros.networks import SegmentationNetwork, upsample
 from bisenet_ros.networks.layers import channels_last, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
 from bisenet_ros.training.losses import with_boosters
 from bisenet_ros.training.optimisation import optimiser, schedule
 from bisenet_ros.training.recipe import Recipe
-from bisenet_ros.training.stream import world
+from bisenet_ros.training.sampling import world
 
 
 class SegmentationModule(pl.LightningModule):

@@ -16,19 +16,19 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
+from bisenet_ros.datasets import LabelledSet, TrainingImages, open_set
+from bisenet_ros.datasets.checking import Checked
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options, SegmentationNetwork
 from bisenet_ros.networks.bisenetv2 import large
 from bisenet_ros.training.augmentation import RandomView
-from bisenet_ros.training.datasets import LabelledSet, TrainingImages, open_set
-from bisenet_ros.training.datasets.checking import Checked
+from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.fine_tuning import start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
-from bisenet_ros.training.stream import Share, Stream, Turns
+from bisenet_ros.training.sampling import Share, Stream, Turns
 from bisenet_ros.training.sync_norm import synchronise
-from bisenet_ros.training.watching import Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.weighting import class_weights
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from bisenet_ros.training.stream import world
+from bisenet_ros.training.sampling import world
 
 
 def synchronise(network: nn.Module, device: str) -> nn.Module:

@@ -13,8 +13,8 @@ import torch
 
 from bisenet_ros.checkpoints import load, save
 from bisenet_ros.cli import main
-from bisenet_ros.evaluation.predict import Predictor
 from bisenet_ros.inference import Segmenter
+from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
 

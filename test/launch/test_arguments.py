@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from bisenet_ros.errors import ArgumentError, DataError
-from bisenet_ros.process import PROFILES
 from bisenet_ros.ros import launch_arguments
 from bisenet_ros.ros.launch_arguments import (
     REPLAY,
@@ -22,6 +21,7 @@ from bisenet_ros.ros.launch_arguments import (
     process_options,
     segment_arguments,
 )
+from bisenet_ros.system.environment import PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))

@@ -19,7 +19,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from bisenet_ros.process import process_environment, recommended_environment
+from bisenet_ros.system.environment import process_environment, recommended_environment
 
 # A test's own nodes, too, stay on this machine and publish whole images.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

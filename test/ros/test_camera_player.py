@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from bisenet_ros.evaluation.bags import Bag
+from bisenet_ros.recordings.rosbag import Bag
 
 DRIVE = str(Path(__file__).parents[1] / "data" / "camvid_drive")
 IMAGES = "/camera/image_raw/compressed"
@@ -311,7 +311,7 @@ def test_no_subscribers_is_a_bar_not_met(start: Start, peer: Peer):
 LIVE = """
 import sys, time
 import numpy as np
-from bisenet_ros.evaluation.sources import Frame
+from bisenet_ros.recordings.sources import Frame
 from bisenet_ros.ros import player
 
 

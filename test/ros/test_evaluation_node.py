@@ -17,9 +17,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from bisenet_ros.evaluation.metrics import confusion_matrix, scores
-from bisenet_ros.evaluation.recording import Recording
 from bisenet_ros.labels import LabelSet
+from bisenet_ros.metrics.confusion import confusion_matrix, scores
+from bisenet_ros.recordings.node_outputs import Recording
 
 LABELS = LabelSet(("road", "tree", "car"), ((128, 64, 128), (107, 142, 35), (0, 0, 142)))
 SIZE = (24, 32)

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.ros import messages
-from bisenet_ros.ros.camera import camera_names
+from bisenet_ros.ros.segmentation.camera import camera_names
 
 HEADER = Header(frame_id="camera_optical_frame")
 

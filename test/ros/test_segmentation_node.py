@@ -16,8 +16,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from bisenet_ros.inference import Segmenter, Wanted
-from bisenet_ros.inference.pixels import from_compressed
-from bisenet_ros.ros.parameters import FIELDS
+from bisenet_ros.inference.image_encodings import from_compressed
+from bisenet_ros.ros.parameters.definition import FIELDS
 from bisenet_ros.ros.qos import latched
 
 

@@ -17,14 +17,14 @@ from lifecycle_msgs.srv import ChangeState
 from rig import BASE, Rig, image
 from sensor_msgs.msg import Image
 
-from bisenet_ros.paths import SHIPPED_WEIGHTS
+from bisenet_ros.system.share import SHIPPED_WEIGHTS
 
 
 def test_a_minute_of_images_leaves_the_node_as_it_was(tmp_path, domain):
     out = tmp_path / "soak.json"
     options = ["--minutes", "1", "--hz", "15", "--size", "480x640", "--json", str(out)]
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks/soak.py"), *options],
+        [sys.executable, str(ROOT / "scripts/soak.py"), *options],
         env=ros_environment(domain),
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_ros.evaluation.bags import Bag
+from bisenet_ros.recordings.rosbag import Bag
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_sample_bag.py"
 

@@ -18,10 +18,10 @@ import yaml
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.cli import main
-from bisenet_ros.evaluation.dataset import evaluate
-from bisenet_ros.evaluation.predict import Predictor
+from bisenet_ros.datasets.checking import check
 from bisenet_ros.inference import Segmenter
-from bisenet_ros.training.datasets.checking import check
+from bisenet_ros.inference.reference import Predictor
+from bisenet_ros.metrics.dataset import evaluate
 from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.run import Data, prepare, splits, train
 

@@ -14,10 +14,10 @@ from rig import BASE, Rig
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from bisenet_ros.evaluation.dataset import evaluate
+from bisenet_ros.datasets import open_set
 from bisenet_ros.inference import Segmenter
+from bisenet_ros.metrics.dataset import evaluate
 from bisenet_ros.ros import messages
-from bisenet_ros.training.datasets import open_set
 
 pytest.importorskip("lightning", reason="needs the extra `train`")
 

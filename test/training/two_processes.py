@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from bisenet_ros.training.datasets.checking import check
+from bisenet_ros.datasets.checking import check
 from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.run import Data, prepare, splits, train
 

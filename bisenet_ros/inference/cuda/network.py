@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bisenet_ros.inference.engine import fold_batch_norms
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.engines.torch import fold_batch_norms
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import channels_last
 

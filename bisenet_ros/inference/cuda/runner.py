@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.inference.cuda.streams import Streams
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
 
 MAX_BATCHES = 8  # batch sizes a graph is kept for
 WARM_UP_RUNS = 3  # cuDNN chooses its kernels in the first; the graph must not see it choosing

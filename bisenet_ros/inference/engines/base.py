@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import Result, Wanted
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.errors import ArgumentError, WeightsError
-from bisenet_ros.inference.engines.optional import cache_folder, needed
-from bisenet_ros.inference.engines.served import INPUT
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.export.graph import INPUT
+from bisenet_ros.system.optional import cache_folder, needed
 
 CPU, CUDA, TENSORRT = (f"{kind}ExecutionProvider" for kind in ("CPU", "CUDA", "Tensorrt"))
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.errors import WeightsError
-from bisenet_ros.inference.engines.optional import needed
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
+from bisenet_ros.system.optional import needed
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 

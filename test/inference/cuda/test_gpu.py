@@ -8,8 +8,8 @@ import torch
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference import Wanted
-from bisenet_ros.inference.cuda.path import CudaPath
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.cuda.pipeline import CudaPath
+from bisenet_ros.inference.device import Compute
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import backend, kernels, plain
-from bisenet_ros.inference.cuda.path import CudaPath
+from bisenet_ros.inference.cuda.pipeline import CudaPath
 from bisenet_ros.inference.cuda.plain import Outputs
 from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import Wanted
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]

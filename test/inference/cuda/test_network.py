@@ -6,8 +6,8 @@ import torch
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import plain
 from bisenet_ros.inference.cuda.network import ConvBiasReLU, fast_network, join_bias_and_relu
-from bisenet_ros.inference.engine import fold_batch_norms
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.engines.torch import fold_batch_norms
 
 CPU = torch.device("cpu")
 

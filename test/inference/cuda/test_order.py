@@ -12,10 +12,10 @@ import torch
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference import Wanted
-from bisenet_ros.inference.cuda import path as path_module
+from bisenet_ros.inference.cuda import pipeline as path_module
 from bisenet_ros.inference.cuda.buffers import FrameBuffers
-from bisenet_ros.inference.cuda.path import CudaPath
-from bisenet_ros.inference.hardware import Compute
+from bisenet_ros.inference.cuda.pipeline import CudaPath
+from bisenet_ros.inference.device import Compute
 
 IMAGE = np.zeros((10, 12, 3), np.uint8)
 

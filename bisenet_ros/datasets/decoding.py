@@ -1,0 +1,96 @@
+"""From what a label file holds to class ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bisenet_ros.datasets.pictures import read_label
+from bisenet_ros.errors import DataError
+from bisenet_ros.labels import UNLABELLED
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads label files of one set: a callable for ``LabelledSet.decode``.
+
+    Attributes:
+        ids: class of each id that the files may hold, 255 for ids that mean no class. A file's
+            255 is always allowed.
+        colours: class of each colour that the files may hold instead, likewise.
+        listed: where ids and colours are listed, for errors: "labels.yaml", "Cityscapes' list".
+    """
+
+    ids: Mapping[int, int]
+    colours: Mapping[Colour, int] = field(default_factory=dict)
+    listed: str = "the set's list"
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """The file's classes, (H, W) uint8 with 255 for unlabelled.
+
+        Raises:
+            DataError: the file is unreadable, or holds an id or a colour that is not listed.
+        """
+        pixels = read_label(path)
+        return self._of_ids(pixels, path) if pixels.ndim == 2 else self._of_colours(pixels, path)
+
+    def _of_ids(self, pixels: np.ndarray, path: Path) -> np.ndarray:
+        known = {UNLABELLED: UNLABELLED, **self.ids}
+        classes = np.full(256, UNLABELLED, np.uint8)
+        classes[list(known)] = list(known.values())
+        stray = np.ones(256, np.uint8)
+        stray[list(known)] = 0
+        wrong = cv2.LUT(pixels, stray)
+        if wrong.any():
+            raise DataError(
+                f"{path} holds id {pixels[wrong > 0][0]} at {_first(wrong)}; {self.listed} has "
+                f"{_ranges(known)}: correct the file, or list the id"
+            )
+        return cv2.LUT(pixels, classes)
+
+    def _of_colours(self, pixels: np.ndarray, path: Path) -> np.ndarray:
+        if not self.colours:
+            raise DataError(f"{path} holds colours; expected 8-bit ids of one channel")
+        packed = _pack(pixels)
+        keys = np.array([_pack(np.array(colour)) for colour in self.colours], np.int32)
+        order = np.argsort(keys)
+        keys, classes = keys[order], np.array(list(self.colours.values()), np.uint8)[order]
+        places = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
+        wrong = keys[places] != packed
+        if wrong.any():
+            colour = tuple(int(c) for c in pixels[wrong][0])
+            raise DataError(
+                f"{path} holds colour {colour} at {_first(wrong)}; {self.listed} has "
+                f"{len(keys)} colours and not this one: correct the file, or list the colour"
+            )
+        return classes[places]
+
+
+def _pack(colours: np.ndarray) -> np.ndarray:
+    """(..., 3) RGB of 0–255 to one (...) int32 each."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return (red << 16) | (green << 8) | blue
+
+
+def _first(wrong: np.ndarray) -> str:
+    """Where the first marked pixel of (H, W) is."""
+    row, column = np.unravel_index(int(np.argmax(wrong > 0)), wrong.shape)
+    return f"row {row}, column {column}"
+
+
+def _ranges(ids: Iterable[int]) -> str:
+    """Numbers as people write them: "0 to 10 and 255"."""
+    runs: list[list[int]] = []
+    for number in sorted(ids):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    said = [str(low) if low == high else f"{low} to {high}" for low, high in runs]
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)

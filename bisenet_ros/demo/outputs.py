@@ -1,0 +1,82 @@
+"""Turns a recorded drive into the files people look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bisenet_ros.demo.pipeline import Played
+from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.recordings.codec import encode_png
+from bisenet_ros.recordings.labelled_bag import Drive
+from bisenet_ros.report.bag import Shown, Story, render
+from bisenet_ros.report.figure import View, grid
+from bisenet_ros.report.video import write_video
+from bisenet_ros.system.atomic_files import write_bytes
+
+ENDS = 3  # frames shown of the best and of the worst
+
+
+def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> None:
+    """Write overlay.mp4, overlay.png and report.html into ``out``."""
+    numbers = {stamp: i for i, stamp in enumerate(played.stamps)}
+    film = film_of(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
+    chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
+    shown = look_up(chosen, drive, played, numbers)
+    labels = played.recording.label_set()
+    story = Story(metrics, labels, numbers, *shown, film=film)
+    if story.hero is not None:
+        caption = (
+            f"{drive.path.name}, frame {story.hero.number + 1} of {len(numbers)}: "
+            f"mIoU {story.hero.miou:.3f}"
+        )
+        write_bytes(out / "overlay.png", encode_png(grid(story.hero.view, labels, caption)))
+    write_bytes(out / "report.html", render(story).encode())
+
+
+def film_of(played: Played, numbers: dict[int, int], rate: float, path: Path) -> Path | None:
+    """The overlays the node published as a film; None if it published none."""
+    recording = played.recording
+    stamps = [stamp for stamp in recording.overlay_stamps() if stamp in numbers]
+    frames = ((numbers[stamp], recording.overlay(stamp)) for stamp in stamps)
+    return path if write_video(path, frames, rate) else None
+
+
+Chosen = tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
+    """The hero, the best and the worst of the scored frames that have an overlay.
+
+    The hero is the frame on which most is seen: mIoU times the number of classes.
+    """
+    scored = [f for f in frames if f["miou"] is not None and f["stamp"] in shown]
+    ranked = sorted(scored, key=lambda f: f["miou"], reverse=True)
+    hero = max(scored, key=lambda f: f["miou"] * f["classes"], default=None)
+    ends = min(ENDS, len(ranked) // 2)
+    return hero, ranked[:ends], ranked[len(ranked) - ends :][::-1]
+
+
+def look_up(
+    chosen: Chosen, drive: Drive, played: Played, numbers: dict[int, int]
+) -> tuple[Shown | None, list[Shown], list[Shown]]:
+    """The chosen frames with their pictures."""
+    hero, best, worst = chosen
+    wanted = {f["stamp"]: numbers[f["stamp"]] for f in (hero, *best, *worst) if f is not None}
+    pairs = drive.read(set(wanted.values()))
+
+    def shown(figures: dict[str, Any]) -> Shown:
+        stamp = figures["stamp"]
+        image, truth = pairs[wanted[stamp]]
+        if truth is None:
+            truth = np.full(image.shape[:2], UNLABELLED, np.uint8)
+        mask, overlay = played.recording.mask(stamp), played.recording.overlay(stamp)
+        return Shown(wanted[stamp], figures["miou"], View(image, truth, mask, overlay))
+
+    return (
+        None if hero is None else shown(hero),
+        [shown(f) for f in best],
+        [shown(f) for f in worst],
+    )

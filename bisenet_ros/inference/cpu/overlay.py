@@ -1,0 +1,39 @@
+"""The picture people look at: camera and palette in one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from bisenet_ros.inference.cpu.buffers import Buffers
+from bisenet_ros.labels import UNLABELLED
+
+
+def blend(
+    image: np.ndarray,
+    mask: np.ndarray,
+    palette: np.ndarray,
+    alpha: float,
+    buffers: Buffers | None = None,
+) -> np.ndarray:
+    """Lay each pixel's class colour over the image; unlabelled pixels show the camera alone.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8 class ids, 255 unlabelled.
+        palette: (256, 3) uint8 RGB.
+        alpha: opacity of the colours, 0–1.
+        buffers: where the result and the working arrays come from; without it they are new.
+
+    Returns:
+        (H, W, 3) uint8 RGB, lent by ``buffers``: round(image · (1 − alpha) + colour · alpha).
+    """
+    buffers = Buffers() if buffers is None else buffers
+    out = buffers.lend((*mask.shape, 3), np.uint8)
+    cv2.applyColorMap(mask, palette.reshape(256, 1, 3), dst=out)
+    cv2.addWeighted(image, 1 - alpha, out, alpha, 0, dst=out)
+    if mask.max() == UNLABELLED:
+        bare = buffers.scratch("bare", mask.shape, np.bool_)
+        np.equal(mask, UNLABELLED, out=bare)
+        cv2.copyTo(image, bare.view(np.uint8), dst=out)
+    return out

@@ -1,0 +1,78 @@
+"""What this machine can compute with, and what to take when the caller leaves it open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from bisenet_ros.errors import ArgumentError
+from bisenet_ros.system.cpu import cpu_has_bf16
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and in what arithmetic the network runs.
+
+    Attributes:
+        device: the torch device.
+        precision: ``fp32``, ``fp16`` or ``bf16``.
+        fallback: why this is less than hoped for, for diagnostics; empty if it is not.
+    """
+
+    device: torch.device
+    precision: str
+    fallback: str = ""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's floating type."""
+        return DTYPES[self.precision]
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Compute:
+    """Settle device and precision.
+
+    Raises:
+        ArgumentError: the device or precision does not exist, or does not exist here; the message
+            says what to pass instead.
+    """
+    chosen, fallback = _device(device)
+    if precision != "auto" and precision not in DTYPES:
+        raise ArgumentError(f"precision is {precision!r}; expected auto, {', '.join(DTYPES)}")
+    if chosen.type == "cpu" and precision == "fp16":
+        raise ArgumentError("precision fp16 needs a GPU; on the CPU pass bf16, fp32 or auto")
+    if precision == "auto":
+        precision = _fastest_precision(chosen)
+    return Compute(chosen, precision, fallback)
+
+
+def _device(name: str) -> tuple[torch.device, str]:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0), ""
+        return torch.device("cpu"), "no usable GPU: running on the CPU"
+    if name == "cpu":
+        return torch.device("cpu"), ""
+    kind, _, index = name.partition(":")
+    if kind != "cuda" or (index and not index.isdecimal()) or name.endswith(":"):
+        raise ArgumentError(f"device is {name!r}; expected cuda, cuda:N, cpu or auto")
+    if not torch.cuda.is_available():
+        raise ArgumentError(
+            f"device is {name!r}, but torch {torch.__version__} finds no usable GPU; "
+            "pass device:=cpu, or device:=auto to take a GPU when there is one"
+        )
+    number, count = int(index or 0), torch.cuda.device_count()
+    if number >= count:
+        raise ArgumentError(
+            f"device is {name!r}, but there are {count} GPUs; pass cuda:0 to cuda:{count - 1}"
+        )
+    return torch.device("cuda", number), ""
+
+
+def _fastest_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "fp16"
+    return "bf16" if cpu_has_bf16() else "fp32"

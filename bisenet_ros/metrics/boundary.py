@@ -1,0 +1,114 @@
+"""Boundary F-score: how well the edges of a mask follow those of the truth.
+
+The measure of Csurka, Larlus and Perronnin, "What is a good evaluation measure for semantic
+segmentation?", BMVC 2013, doi 10.5244/C.27.32, section 3: of a class in an image, precision is the
+share of its predicted boundary that lies within a tolerance of its true boundary, recall the share
+of its true boundary that lies within the tolerance of the predicted one, F = 2PR / (P + R). The
+tolerance is their 0.75 % of the image's diagonal, here rounded up to whole pixels.
+
+What they leave open is settled so: a boundary pixel of a class has a neighbour to the left, to the
+right, above or below of another class. Pixels that are unlabelled in the truth neither have
+boundaries nor make any, and neither does the image's rim, for nobody could get those wrong. A
+distance is that of pixel centres, and one that equals the tolerance is within it. An image counts
+for the classes that have a boundary in its truth or in its mask; where one of the two has none,
+F is 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.metrics.confusion import mean
+
+TOLERANCE = 0.0075  # of the image's diagonal
+
+
+@dataclass(frozen=True)
+class BoundaryScores:
+    """Boundary F-scores of a set of images.
+
+    Attributes:
+        mean: over the classes that are defined, 0–1; NaN if none is.
+        f: (n,) float64, of each class the mean over the images it counts in; NaN if there is none.
+        images: (n,) int64, in how many images each class counts.
+    """
+
+    mean: float
+    f: np.ndarray
+    images: np.ndarray
+
+
+def tolerance(shape: tuple[int, ...]) -> int:
+    """Pixels that a boundary may be off in an image of (height, width): at least 1."""
+    return math.ceil(TOLERANCE * math.hypot(shape[0], shape[1]))
+
+
+def summarise(images: Sequence[np.ndarray], num_classes: int) -> BoundaryScores:
+    """What :func:`boundary_f` gave for each image, as scores of all of them."""
+    table = np.array(images, np.float64).reshape(len(images), num_classes)
+    f = np.array([mean(column) for column in table.T])
+    return BoundaryScores(mean(f), f, np.count_nonzero(~np.isnan(table), axis=0))
+
+
+def boundary_f(
+    truth: np.ndarray, mask: np.ndarray, num_classes: int, radius: int | None = None
+) -> np.ndarray:
+    """Boundary F-score of each class in one image.
+
+    Args:
+        truth: (H, W) uint8 ids, 255 unlabelled.
+        mask: (H, W) uint8 ids; a 255 is no class and has no score, but bounds those beside it.
+        num_classes: how many classes there are.
+        radius: the tolerance in pixels; None for :func:`tolerance` of the image.
+
+    Returns:
+        (num_classes,) float64, 0–1; NaN for classes without boundary in truth and mask.
+    """
+    radius = tolerance(truth.shape) if radius is None else radius
+    labelled = truth != UNLABELLED
+    meant = np.where(_edges(truth, labelled), truth, UNLABELLED)
+    said = np.where(_edges(mask, labelled), mask, UNLABELLED)
+    occurring = np.union1d(meant, said)
+    f = np.full(num_classes, np.nan)
+    for index in occurring[occurring < num_classes]:
+        f[index] = _f_score(meant == index, said == index, radius)
+    return f
+
+
+def _edges(ids: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """(H, W) bool: labelled pixels beside a labelled pixel of another id."""
+    edges = np.zeros(ids.shape, np.bool_)
+    for one, other in (
+        (np.s_[:, 1:], np.s_[:, :-1]),
+        (np.s_[1:, :], np.s_[:-1, :]),
+    ):
+        differ = (ids[one] != ids[other]) & labelled[one] & labelled[other]
+        edges[one] |= differ
+        edges[other] |= differ
+    return edges
+
+
+def _f_score(meant: np.ndarray, said: np.ndarray, radius: int) -> float:
+    """F of a true and a predicted boundary, (H, W) bool each; at least one has a pixel."""
+    # No distance that matters leaves the rectangle around both.
+    left, top, width, height = cv2.boundingRect((meant | said).view(np.uint8))
+    inside = np.s_[top : top + height, left : left + width]
+    meant, said = meant[inside], said[inside]
+    precision = _share_near(said, meant, radius)
+    recall = _share_near(meant, said, radius)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _share_near(points: np.ndarray, others: np.ndarray, radius: int) -> float:
+    """Share of the points that lie within ``radius`` of one of the others; 0 if any are none."""
+    if not points.any() or not others.any():
+        return 0.0
+    away = (~others).view(np.uint8)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float((distance[points] <= radius).mean())

@@ -1,0 +1,300 @@
+"""Scores the masks of a running node against labels, and records what it publishes.
+
+It stands beside the node under test and needs nothing but its topics, so it scores a bag that is
+replayed, the demo, or a robot that drives with a labelled camera.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+
+from bisenet_ros.errors import ArgumentError, BisenetError, DataError
+from bisenet_ros.inference.image_encodings import check_raw
+from bisenet_ros.labels import LabelSet
+from bisenet_ros.recordings.node_outputs import Recording, label_set
+from bisenet_ros.ros import qos
+from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.system.atomic_files import make_folder, write_json
+
+PARAMETERS: dict[str, tuple[Any, str]] = {
+    "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
+    "labels_topic": (
+        "/camera/labels/compressed",
+        "true ids, mono8: CompressedImage (PNG) if the topic ends in /compressed, else Image",
+    ),
+    "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
+    "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
+    "diagnostics": (True, "keep the last diagnostics"),
+    "out": ("", "folder that metrics.json is written into at the end; empty: log only"),
+    "record": ("", "folder that masks, overlays and diagnostics are written into; empty: none"),
+    "stop_after_idle": (
+        0.0,
+        "leave when no mask and no label came for so many seconds after the first; 0: never",
+    ),
+}
+TELL_EVERY = 5.0  # seconds between two lines with the running score
+LOOK_EVERY = 0.1  # seconds between two looks at whether everything is connected
+PATIENCE = 0.1  # seconds between looks at the stop flag
+QUEUE = 30  # messages; two seconds of a camera, should the disk be slow
+STATUSES = 100  # a robot's diagnostics have some dozens; a name that changes must not fill memory
+
+
+class EvaluationNode(Node):
+    """Pairs masks with labels by stamp and keeps score; see :data:`PARAMETERS`."""
+
+    def __init__(self) -> None:
+        super().__init__("evaluation")
+        self.parameters = {name: self._declare(name) for name in PARAMETERS}
+        self.out = self._folder("out")
+        record = self._folder("record")
+        self.recording = None if record is None else Recording(record)
+        if self.recording is not None:
+            self.recording.prepare("record")
+        self.scorer = Scorer()
+        self.labels: LabelSet | None = None
+        self.statuses: dict[str, Any] = {}
+        self.connected = False
+        self._first_mask: float | None = None
+        self._last_message: float | None = None
+        self._subscribe()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells while simulated time stands
+        self.create_timer(TELL_EVERY, self._tell, clock=steady)
+        self._looking = self.create_timer(LOOK_EVERY, self._look, clock=steady)
+
+    def _declare(self, name: str) -> Any:
+        default, description = PARAMETERS[name]
+        descriptor = ParameterDescriptor(description=description, read_only=True)
+        try:
+            return self.declare_parameter(name, default, descriptor).value
+        except InvalidParameterTypeException as error:
+            kind = type(default).__name__
+            raise ArgumentError(
+                f"{name} has the wrong type; expected a {kind} such as {default!r}"
+            ) from error
+
+    def _folder(self, name: str) -> Path | None:
+        value = self.parameters[name]
+        return make_folder(Path(value).expanduser(), name) if value else None
+
+    def _subscribe(self) -> None:
+        topics = self.parameters
+        labels = topics["labels_topic"]
+        compressed = labels.endswith("/compressed")
+        self._listen(Image, topics["mask_topic"], self._on_mask)
+        self._listen(CompressedImage if compressed else Image, labels, self._on_label)
+        self._listen(String, topics["label_names_topic"], self._on_names, qos.latched())
+        if topics["overlay_topic"] and self.recording is not None:
+            self._listen(Image, topics["overlay_topic"], self._on_overlay)
+        if topics["diagnostics"]:
+            self._listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
+
+    def _listen(
+        self,
+        kind: Any,
+        topic: str,
+        callback: Callable[[Any], None],
+        profile: QoSProfile | None = None,
+    ) -> None:
+        """Subscribe reliably; ``qos_overrides`` parameters match a best-effort publisher."""
+        self.create_subscription(
+            kind,
+            topic,
+            callback,
+            profile or QoSProfile(depth=QUEUE),
+            qos_overriding_options=qos.overridable(),
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether ``stop_after_idle`` says that the drive is over."""
+        patience = self.parameters["stop_after_idle"]
+        if patience <= 0 or self._last_message is None:
+            return False
+        return time.monotonic() - self._last_message > patience
+
+    def _on_mask(self, message: Image) -> None:
+        arrived = self._last_message = time.monotonic()
+        self._first_mask = arrived if self._first_mask is None else self._first_mask
+        stamp = stamp_ns(message)
+        try:
+            mask = pixels(message, "mono8")
+        except DataError as error:
+            return self._refuse(f"mask: {error}")
+        frame = Frame(
+            stamp=stamp,
+            age_ms=(self.get_clock().now().nanoseconds - stamp) / 1e6,
+            arrived_s=arrived - self._first_mask,
+            width=message.width,
+            height=message.height,
+            encoding=message.encoding,
+            frame_id=message.header.frame_id,
+        )
+        self.scorer.add_mask(mask, frame)
+        if self.recording is not None:
+            self.recording.add_mask(stamp, mask)
+        return None
+
+    def _on_label(self, message: Image | CompressedImage) -> None:
+        self._last_message = time.monotonic()
+        try:
+            raw = isinstance(message, Image)
+            label = pixels(message, "mono8") if raw else np.frombuffer(message.data, np.uint8)
+        except DataError as error:
+            return self._refuse(f"label: {error}")
+        return self.scorer.add_label(stamp_ns(message), label)
+
+    def _on_overlay(self, message: Image) -> None:
+        try:
+            overlay = pixels(message, "rgb8")
+        except DataError as error:
+            return self._refuse(f"overlay: {error}")
+        if self.recording is not None:
+            self.recording.add_overlay(stamp_ns(message), overlay)
+        return None
+
+    def _on_names(self, message: String) -> None:
+        try:
+            content = json.loads(message.data)
+            self.labels = label_set(content)
+        except (ValueError, DataError) as error:
+            return self._refuse(f"label names: {error}")
+        if self.recording is not None:
+            self.recording.add_labels(content)
+        return None
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name in self.statuses or len(self.statuses) < STATUSES:
+                self.statuses[status.name] = plain_status(status, self.scorer.masks)
+        if self.recording is not None:
+            self.recording.add_diagnostics(self.statuses)
+
+    def _refuse(self, reason: str) -> None:
+        self.scorer.refuse(reason)
+        self.get_logger().warning(reason, throttle_duration_sec=TELL_EVERY)
+
+    def _look(self) -> None:
+        """Say once that everything to record is connected; whoever plays a bag waits for it."""
+        wanted = [self.parameters["mask_topic"], self.parameters["overlay_topic"]]
+        if self.labels and all(self.count_publishers(topic) for topic in wanted if topic):
+            self.connected = True
+            self._looking.cancel()
+            self.get_logger().info(
+                f"ready: {self.parameters['mask_topic']} is there, {len(self.labels)} classes"
+            )
+
+    def _tell(self) -> None:
+        if not self.connected and not self.scorer.masks:
+            missing = self.parameters["label_names_topic" if not self.labels else "mask_topic"]
+            self.get_logger().info(f"waiting for {missing}")
+        elif self.scorer.masks:
+            self.get_logger().info(self.summary())
+
+    def summary(self) -> str:
+        """The score so far in one line."""
+        figures = self.scorer.figures(self.labels)
+        counts = f"{figures['masks']} masks, {figures['scored']} scored"
+        lost = f"{figures['unmatched_masks']} without label"
+        if figures["miou"] is None:
+            return f"{counts}, {lost}"
+        accuracy = f"pixel accuracy {figures['pixel_accuracy']:.4f}"
+        return f"mIoU {figures['miou']:.4f}, {accuracy} ({counts}, {lost})"
+
+    def finish(self) -> None:
+        """Write metrics.json and say what it holds."""
+        if self.out is not None:
+            report = self.scorer.report(self.labels)
+            write_json(self.out / "metrics.json", {**report, "diagnostics": self.statuses})
+        self.get_logger().info(self.summary())
+        for reason, count in self.scorer.refused.items():
+            self.get_logger().warning(f"refused {count}: {reason}")
+
+
+def stamp_ns(message: Any) -> int:
+    """The header's stamp in nanoseconds."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def pixels(message: Image, encoding: str) -> np.ndarray:
+    """View an Image as (H, W) uint8 for ``mono8`` or (H, W, 3) for ``rgb8``, without copying.
+
+    Raises:
+        DataError: another encoding, or fewer bytes than its size and step say.
+    """
+    if message.encoding != encoding:
+        raise DataError(f"encoding is {message.encoding!r}; expected {encoding}")
+    height, width, step = message.height, message.width, message.step
+    data = np.frombuffer(message.data, np.uint8)
+    check_raw(encoding, height, width, step, data.size)
+    channels = {"mono8": 1, "rgb8": 3}[encoding]
+    rows = data[: height * step].reshape(height, step)[:, : width * channels]
+    return rows if channels == 1 else rows.reshape(height, width, channels)
+
+
+def plain_status(status: Any, masks: int) -> dict[str, Any]:
+    """A DiagnosticStatus as JSON values, with the number of masks that had come before it."""
+    level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
+    values = {item.key: item.value for item in status.values}
+    return {
+        "level": level,
+        "message": status.message,
+        "hardware_id": status.hardware_id,
+        "values": values,
+        "masks_before": masks,
+    }
+
+
+def run(arguments: list[str] | None, stop: threading.Event) -> int:
+    """Score until ``stop`` is set or ``stop_after_idle`` is over; the process' exit code.
+
+    Args:
+        arguments: the command line; None for the process' own.
+        stop: set by whoever wants the node to end.
+    """
+    # rclpy's own handlers would shut the context down before the last line is logged.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = EvaluationNode()
+        _spin(node, stop)
+        node.finish()
+        node.destroy_node()
+        return 0
+    except BisenetError as error:
+        print(f"evaluation_node: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"evaluation_node: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return DataError.exit_code
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(node: EvaluationNode, stop: threading.Event) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while not stop.is_set() and not node.idle:
+            executor.spin_once(timeout_sec=PATIENCE)
+    except ExternalShutdownException:
+        stop.set()  # somebody shut the context down: the same as a signal
+    finally:
+        executor.shutdown(timeout_sec=1.0)

@@ -1,0 +1,51 @@
+"""/clock for nodes that live in played time."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+
+from bisenet_ros.ros.player.schedule import Due
+
+
+class PlayedClock:
+    """Publishes /clock: each frame's stamp right before the frame, and ticks in between.
+
+    Args:
+        node: whose publisher it is.
+        rate: ticks a second.
+    """
+
+    def __init__(self, node: Node, rate: float) -> None:
+        self._publisher = node.create_publisher(Clock, "/clock", QoSProfile(depth=1))
+        self._period = round(1e9 / rate)
+        self._last: Due | None = None
+        self._next_tick = 0
+
+    def frame(self, due: Due) -> None:
+        """Set the clock to a frame's stamp."""
+        self._last = due
+        self._next_tick = due.at_ns + self._period
+        self._publish(due.stamp_ns)
+
+    def wait_ns(self, now_ns: int) -> int:
+        """Nanoseconds until the next tick; before the first frame there are none to wait for."""
+        return self._period if self._last is None else max(0, self._next_tick - now_ns)
+
+    def tick(self, now_ns: int, coming: Due) -> None:
+        """Publish if a tick is due: the time on the way from the last frame to ``coming``."""
+        last = self._last
+        if last is None or now_ns < self._next_tick:
+            return
+        self._next_tick += self._period * (1 + (now_ns - self._next_tick) // self._period)
+        span = coming.at_ns - last.at_ns
+        if span <= 0 or coming.stamp_ns <= last.stamp_ns:
+            return  # the source starts again: the clock rests until it does
+        part = min(now_ns - last.at_ns, span - 1) / span
+        self._publish(last.stamp_ns + int(part * (coming.stamp_ns - last.stamp_ns)))
+
+    def _publish(self, time_ns: int) -> None:
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
+        self._publisher.publish(message)

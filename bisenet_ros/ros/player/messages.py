@@ -1,0 +1,109 @@
+"""What the camera player publishes: frames of a source as image messages."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import cv2
+import numpy as np
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.rosbag import COMPRESSED, Message, Topic
+from bisenet_ros.ros import messages
+
+JPEG_QUALITY = 90  # of images the player compresses itself
+_ENCODINGS = {
+    ("uint8", 1): "mono8",
+    ("uint8", 3): "bgr8",
+    ("uint8", 4): "bgra8",
+    ("uint16", 1): "mono16",
+}
+
+
+def message_class(topic: Topic) -> Any:
+    """The class of the topic's messages; DataError where its package is not installed."""
+    package, _, name = topic.type.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise DataError(
+            f"topic {topic.name} is {topic.type}, which is not installed; "
+            f"install the ROS package {package} or leave the topic out"
+        ) from error
+
+
+def recorded(message: Message, kind: Any) -> Any:
+    """The bag's message as a ROS message of class ``kind``; DataError if its bytes are broken."""
+    try:
+        return deserialize_message(message.cdr, kind)
+    except Exception as error:  # the type support raises one of its own, in C
+        reason = " ".join(str(error).split())
+        raise DataError(f"a message on {message.topic.name} is broken ({reason})") from error
+
+
+def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | CompressedImage:
+    """A frame as a message to publish; the header of a bag's message is kept.
+
+    Args:
+        picture: a bag's image message, raw or compressed, or (H, W, 3) uint8 BGR.
+        compressed: whether a CompressedImage is wanted.
+
+    Raises:
+        DataError: the frame cannot be decoded.
+    """
+    if isinstance(picture, np.ndarray):
+        return _jpeg(picture) if compressed else _raw(picture)
+    stored_compressed = picture.topic.type == COMPRESSED
+    message = recorded(picture, CompressedImage if stored_compressed else Image)
+    if stored_compressed == compressed:
+        return message
+    changed = _jpeg(_bgr(message)) if compressed else _raw(decode(message))
+    changed.header = message.header
+    return changed
+
+
+def decode(message: CompressedImage) -> np.ndarray:
+    """Pixels of a JPEG or PNG message: (H, W) or (H, W, 3 or 4), channels in OpenCV's order."""
+    content = np.frombuffer(message.data, np.uint8)
+    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    if pixels is None:
+        raise DataError(f"a compressed image of {content.size} bytes cannot be decoded")
+    return pixels
+
+
+def describe(message: Image | CompressedImage) -> dict[str, Any]:
+    """Width and height in pixels (None where it cannot be decoded) and encoding or format."""
+    if isinstance(message, Image):
+        return {"width": message.width, "height": message.height, "encoding": message.encoding}
+    try:
+        height, width = decode(message).shape[:2]
+    except DataError:
+        return {"width": None, "height": None, "encoding": message.format}
+    return {"width": width, "height": height, "encoding": message.format}
+
+
+def _raw(pixels: np.ndarray) -> Image:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    encoding = _ENCODINGS.get((pixels.dtype.name, channels))
+    if encoding is None:
+        raise DataError(f"an image of {channels} × {pixels.dtype} has no ROS encoding")
+    return messages.to_image(Header(), pixels, encoding)
+
+
+def _jpeg(bgr: np.ndarray) -> CompressedImage:
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    message = CompressedImage()
+    message.format = "bgr8; jpeg compressed bgr8"
+    message.data = messages.to_bytes(data)
+    return message
+
+
+def _bgr(message: Image) -> np.ndarray:
+    pixels = messages.to_pixels(message)
+    if pixels.order == "bgr":
+        return pixels.image
+    return cv2.cvtColor(pixels.image, cv2.COLOR_RGB2BGR)

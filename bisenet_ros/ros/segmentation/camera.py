@@ -1,0 +1,232 @@
+"""One camera: its subscription, its outputs, its counters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from bisenet_ros.errors import DataError
+from bisenet_ros.inference import Result, Wanted
+from bisenet_ros.ros import messages, qos
+from bisenet_ros.ros.parameters.definition import Parameters
+from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
+from bisenet_ros.ros.segmentation.statistics import CameraStatistics
+
+# Last parts of a topic that name the kind of picture, not the camera.
+PICTURE_WORDS = ("image", "compressed")
+MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A message that passed its check, waiting for its turn, and when it came (perf_counter)."""
+
+    message: Image | CompressedImage
+    received: float
+
+
+@dataclass
+class Outputs:
+    """A camera's publishers."""
+
+    mask: Publisher
+    confidence: Publisher
+    overlay: Publisher
+    overlay_jpeg: Publisher
+
+    def all(self) -> Iterable[Publisher]:
+        """Every publisher, to be destroyed with the camera."""
+        return (self.mask, self.confidence, self.overlay, self.overlay_jpeg)
+
+
+class Camera:
+    """Receives one topic's images and publishes what became of them.
+
+    Args:
+        node: the node that owns the topics.
+        name: of the camera; part of the output topics when there are several.
+        topic: the base topic; ``/compressed`` is added for that transport.
+        prefix: of the output topics: ``~`` or ``~/<name>``.
+        parameters: the node's.
+        offer: called with (name, frame) for each good message; true if one was superseded.
+        now: seconds on the node's clock.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        topic: str,
+        prefix: str,
+        parameters: Parameters,
+        offer: Callable[[str, Frame], bool],
+        now: Callable[[], float],
+    ) -> None:
+        self.node, self.name, self.parameters = node, name, parameters
+        compressed = parameters.image_transport == "compressed"
+        self.kind = CompressedImage if compressed else Image
+        self.topic = node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
+        self.statistics = CameraStatistics(now())
+        self.trouble = ""  # why nothing may arrive; for diagnostics
+        self._offer, self._now = offer, now
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._subscription: Subscription | None = None
+        self._reliability = ReliabilityPolicy.RELIABLE
+        self.outputs = self._advertise(prefix)
+        self.calibration = CameraInfoRelay(node, topic, prefix, self._group)
+
+    def _advertise(self, prefix: str) -> Outputs:
+        def publisher(kind: type, name: str) -> Publisher:
+            return self.node.create_publisher(
+                kind,
+                f"{prefix}/{name}",
+                qos.newest(),
+                qos_overriding_options=qos.overridable(),
+            )
+
+        return Outputs(
+            mask=publisher(Image, "mask"),
+            confidence=publisher(Image, "confidence"),
+            overlay=publisher(Image, "overlay"),
+            overlay_jpeg=publisher(CompressedImage, "overlay/compressed"),
+        )
+
+    def listen(self) -> None:
+        """Subscribe, matched to the publishers there are; call again to follow changes."""
+        offered = qos.offers(self.node, self.topic)
+        wanted = qos.wanted_reliability(self.parameters.image_reliability, offered)
+        if self._subscription is None or wanted != self._reliability:
+            self.deafen()
+            self._reliability = wanted
+            self._subscription = self.node.create_subscription(
+                self.kind,
+                self.topic,
+                self._receive,
+                qos.newest(wanted),
+                callback_group=self._group,
+            )
+        trouble = (
+            qos.unmatched(wanted, offered)
+            or self._other_type()
+            or self._losses(offered)
+            or qos.unheard(self.node, self.outputs.mask.topic_name)
+        )
+        if trouble and trouble != self.trouble:
+            self.node.get_logger().warning(f"{self.topic}: {trouble}")
+        self.trouble = trouble
+
+    def deafen(self) -> None:
+        """Stop listening."""
+        if self._subscription is not None:
+            self.node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def close(self) -> None:
+        """Stop listening and withdraw the outputs."""
+        self.deafen()
+        self.calibration.close()
+        for publisher in self.outputs.all():
+            self.node.destroy_publisher(publisher)
+
+    def wanted(self, parameters: Parameters) -> Wanted:
+        """What somebody listens to right now; nothing else is built."""
+        outputs = self.outputs
+        return Wanted(
+            confidence=parameters.publish_confidence
+            or outputs.confidence.get_subscription_count() > 0,
+            overlay=outputs.overlay.get_subscription_count() > 0
+            or outputs.overlay_jpeg.get_subscription_count() > 0,
+            alpha=parameters.overlay_alpha,
+            threshold=parameters.confidence_threshold,
+        )
+
+    def publish(self, frame: Frame, result: Result, parameters: Parameters) -> None:
+        """Send what was built, under the header of the frame."""
+        header, outputs = frame.message.header, self.outputs
+        outputs.mask.publish(messages.to_image(header, result.mask, "mono8"))
+        self.calibration.publish(header, *result.mask.shape)
+        if result.confidence is not None:
+            outputs.confidence.publish(messages.to_image(header, result.confidence, "mono8"))
+        if result.overlay is None:
+            return
+        if outputs.overlay.get_subscription_count():
+            outputs.overlay.publish(messages.to_image(header, result.overlay, "rgb8"))
+        if outputs.overlay_jpeg.get_subscription_count():
+            outputs.overlay_jpeg.publish(
+                messages.to_jpeg(header, result.overlay, parameters.jpeg_quality)
+            )
+
+    def reject(self, reason: str) -> None:
+        """Count a refused message and say why, at most once a second."""
+        self.statistics.rejected(reason)
+        self.node.get_logger().warning(
+            f"{self.topic}: image refused: {reason}", throttle_duration_sec=1.0
+        )
+
+    def _receive(self, message: Image | CompressedImage) -> None:
+        received = time.perf_counter()
+        stamp = message.header.stamp
+        self.statistics.received(self._now(), stamp.sec + stamp.nanosec * 1e-9)
+        try:
+            # Before it may take the place of a good frame that waits.
+            messages.check(message)
+        except DataError as error:
+            self.reject(str(error))
+            return
+        if self._offer(self.name, Frame(message, received)):
+            self.statistics.superseded()
+
+    def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:
+        """A sentence if frames get lost between a best-effort publisher and here, or ``""``."""
+        if qos.BEST_EFFORT not in offered.values():
+            return ""
+        share = self.statistics.lost_share(self._now())
+        silent = self.statistics.last_input is None
+        if share < MUCH and not silent:
+            return ""
+        lost = "no image" if silent else f"only {1 - share:.0%} of the images"
+        return (
+            f"{lost} of {', '.join(offered)} arrives; it publishes best_effort, and large images "
+            "get lost in Fast DDS's default shared memory: start it with config/fastdds.xml "
+            "(before Kilted: config/fastrtps.xml) as the profile, or let it publish reliably"
+        )
+
+    def _other_type(self) -> str:
+        """A sentence if the topic carries another message type, or ``""``."""
+        wanted = f"sensor_msgs/msg/{self.kind.__name__}"
+        for info in self.node.get_publishers_info_by_topic(self.topic):
+            if info.topic_type != wanted:
+                return (
+                    f"/{info.node_name} publishes {info.topic_type}, the node expects {wanted}; "
+                    "check image_topic and image_transport"
+                )
+        return ""
+
+
+def camera_names(topics: list[str]) -> list[str]:
+    """A short name for each topic, unique among them.
+
+    ``/front/image_raw`` becomes ``front``; two cameras called alike get more of their topic:
+    ``/left/cam/image`` and ``/right/cam/image`` become ``left_cam`` and ``right_cam``.
+    """
+    parts = [_camera_parts(topic) for topic in topics]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["_".join(p[-depth:]) for p in parts]
+        if len(set(names)) == len(names):
+            return names
+    return ["_".join(topic.strip("/").split("/")) for topic in topics]
+
+
+def _camera_parts(topic: str) -> list[str]:
+    parts = [part for part in topic.split("/") if part and part != "~"]
+    while len(parts) > 1 and parts[-1].startswith(PICTURE_WORDS):
+        parts.pop()
+    return parts or ["camera"]

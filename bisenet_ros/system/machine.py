@@ -1,0 +1,61 @@
+"""What a measurement was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from bisenet_ros.system.cpu import cpu_has_bf16, cpu_name
+from bisenet_ros.system.environment import MALLOC, OPENMP
+
+
+def describe(device: torch.device, threads: int) -> dict[str, Any]:
+    """Processor, GPU, versions, threads and the process settings in force; plain values."""
+    facts: dict[str, Any] = {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "bf16": cpu_has_bf16(),
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "settings": {k: os.environ[k] for k in (*MALLOC, *OPENMP) if k in os.environ},
+    }
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = torch.version.cuda
+    return facts
+
+
+class OtherLoad:
+    """How many cores everybody else kept busy since this was made; tells a quiet machine."""
+
+    def __init__(self, stat: Path = Path("/proc/stat")) -> None:
+        self._stat = stat
+        self._start = self._read()
+
+    def cores(self) -> float | None:
+        """Cores, on average; None where the system does not tell."""
+        if self._start is None or (now := self._read()) is None:
+            return None
+        seconds, busy, own = (b - a for a, b in zip(self._start, now, strict=True))
+        return max(0.0, (busy - own) / seconds) if seconds > 0 else None
+
+    def _read(self) -> tuple[float, float, float] | None:
+        """Seconds by the clock, CPU seconds of all processes, and of this one."""
+        try:
+            fields = self._stat.read_text().splitlines()[0].split()[1:9]
+        except OSError:
+            return None
+        user, nice, system, _, _, irq, softirq, _ = (int(field) for field in fields)
+        busy = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        return time.monotonic(), busy, time.process_time()

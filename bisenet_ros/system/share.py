@@ -1,0 +1,37 @@
+"""Where the package's own files (weights, config, launch) lie: in a checkout or installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from bisenet_ros.errors import DataError
+
+PACKAGE = "bisenet_ros"
+SHIPPED_WEIGHTS = "weights/bisenetv2-camvid.safetensors"
+
+
+def share_folders() -> list[Path]:
+    """Folders that may hold the package's files, the likeliest first.
+
+    A checkout comes before an install, so that an editable install sees the edited files.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    found = [checkout] if (checkout / "package.xml").is_file() else []
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    return found + [Path(prefix) / "share" / PACKAGE for prefix in (*prefixes, sys.prefix)]
+
+
+def share_file(name: str) -> Path:
+    """Path of a file that ships with the package, such as ``config/fastdds.xml``.
+
+    Raises:
+        DataError: no folder of :func:`share_folders` holds it.
+    """
+    folders = share_folders()
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    places = ", ".join(str(folder) for folder in folders)
+    raise DataError(f"{name} was not found in {places}; build and source the package again")

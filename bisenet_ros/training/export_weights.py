@@ -1,0 +1,73 @@
+"""From a trained module to a weights file with its card, and the run's pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from bisenet_ros.checkpoints import Card, load, save
+from bisenet_ros.inference.reference import Predictor
+from bisenet_ros.metrics.dataset import evaluate
+from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.training.plots import draw_curves, draw_samples
+from bisenet_ros.training.run import Prepared
+
+
+def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path, dict[str, float]]:
+    """Write ``weights.safetensors``, ``curves.png`` and ``samples.png`` into the run's folder.
+
+    The weights are those of the best validation; their score is measured as ``evaluate`` does.
+
+    Args:
+        prepared: a run that was trained.
+        command: what the user called, for the card.
+        device: where to measure.
+
+    Returns:
+        The weights file, and its scores on val.
+    """
+    out = Path(prepared.recipe.out)
+    network = best_network(prepared, out / "best.ckpt").without_boosters()
+    card = card_of(prepared, network, command)
+    predict = Predictor(network, card, device)
+    validation = prepared.data.validation
+    found = evaluate(predict, validation, len(card.labels))
+    score = {
+        "val_miou": round(found.scores.miou, 6),
+        "val_pixel_accuracy": round(found.scores.pixel_accuracy, 6),
+    }
+    path = save(out / "weights.safetensors", network, replace(card, scores=score))
+    draw_curves(out / "metrics.csv", out / "curves.png")
+    draw_samples(predict, validation.read, len(validation), card.labels, out / "samples.png")
+    load(path)  # what cannot be read back is no weights file
+    return path, score
+
+
+def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
+    """The module's network with the weights of a checkpoint, the averaged ones if it has both."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    prefix = "network."
+    network = prepared.module.network.cpu()
+    network.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    )
+    return network
+
+
+def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> Card:
+    """The card of the run's weights, but for their scores."""
+    recipe, training = prepared.recipe, prepared.data.training
+    mean, std = ((red, green, blue) for red, green, blue in (recipe.mean, recipe.std))
+    return Card(
+        architecture="bisenetv2",
+        options=asdict(network.options),
+        labels=training.labels,
+        mean=mean,
+        std=std,
+        resolution=prepared.resolution,
+        dataset=training.source,
+        licence=training.licence,
+        command=command,
+    )

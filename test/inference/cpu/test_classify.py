@@ -1,0 +1,69 @@
+"""The running maximum against the whole tensor."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bisenet_ros.inference.cpu.buffers import Buffers
+from bisenet_ros.inference.cpu.classify import classify
+
+BUFFERS = Buffers()
+
+
+def slow_scores(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(n, H, W) float64, all at once."""
+    tensor = torch.from_numpy(logits).double()[None]
+    return torch.nn.functional.interpolate(
+        tensor, size, mode="bilinear", align_corners=False
+    ).numpy()[0]
+
+
+def check(logits: np.ndarray, size: tuple[int, int]) -> None:
+    scores = slow_scores(logits, size)
+    mask = BUFFERS.lend(size, np.uint8)
+    found = classify(logits, mask, BUFFERS, probability=True)
+    chosen = np.take_along_axis(scores, mask[None].astype(int), 0)[0]
+    best = scores.max(0)
+    scale = np.abs(logits).max() + 1
+    assert (best - chosen).max() <= 1e-5 * scale  # rounding of the weights between two logits
+    probability = 1 / np.exp(scores - best).sum(0)
+    assert np.abs(found - probability).max() <= 1e-4 * scale
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    classes=st.integers(1, 7),
+    grid=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    seed=st.integers(0, 2**31),
+)
+def test_any_size_equals_the_slow_version(classes, grid, size, seed):
+    logits = np.random.default_rng(seed).normal(0, 3, (classes, *grid)).astype(np.float32)
+    check(logits, size)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (7, 1921), (4, 1), (1, 4), (4, 4)])
+@pytest.mark.parametrize("classes", [19, 255])
+def test_camera_sizes_and_many_classes(size, classes):
+    if classes == 255 and size[0] > 100:
+        size = (size[0] // 10, size[1] // 10)
+    logits = np.random.default_rng(1).normal(0, 3, (classes, 23, 40)).astype(np.float32)
+    check(logits, size)
+
+
+def test_of_equals_the_lowest_id_wins():
+    logits = np.ones((5, 3, 4), np.float32)
+    logits[0] = 0
+    mask = np.full((9, 9), 77, np.uint8)
+    classify(logits, mask, BUFFERS)
+    assert (mask == 1).all()
+
+
+def test_far_apart_logits_neither_overflow_nor_vanish():
+    logits = np.zeros((3, 2, 2), np.float32)
+    logits[1], logits[2] = 1e4, -1e4
+    mask = np.empty((5, 5), np.uint8)
+    probability = classify(logits, mask, BUFFERS, probability=True)
+    assert (mask == 1).all() and (probability == 1).all()

@@ -1,0 +1,172 @@
+"""Parameters, config/segment.yaml, the README's table and the launch arguments are one thing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from harness import ROOT
+from rclpy.context import Context
+from rclpy.node import Node
+
+from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.ros import launch_arguments
+from bisenet_ros.ros.parameters import document as parameters_table
+from bisenet_ros.ros.parameters.definition import (
+    FIELDS,
+    Parameters,
+    check_together,
+    checked,
+    expected,
+)
+
+DEFAULTS = dataclasses.asdict(Parameters())
+LAUNCH = {argument.name: argument for argument in launch_arguments.segment_arguments("FILE")}
+
+
+def test_the_file_is_what_the_parameters_say():
+    assert (ROOT / "config/segment.yaml").read_text(encoding="utf-8") == (
+        parameters_table.yaml_text()
+    ), "run `python -m bisenet_ros.ros.parameters.document --write`"
+
+
+def test_the_readme_is_what_the_parameters_say():
+    readme = ROOT / "README.md"
+    if not readme.is_file() or parameters_table.BEGIN not in readme.read_text(encoding="utf-8"):
+        pytest.skip("README.md has no table of parameters")
+    text = readme.read_text(encoding="utf-8")
+    assert parameters_table.with_table(text) == text, (
+        "run `python -m bisenet_ros.ros.parameters.document --write`"
+    )
+
+
+def test_every_parameter_in_the_file_has_a_comment():
+    lines = parameters_table.yaml_text().splitlines()
+    values = [i for i, line in enumerate(lines) if line.startswith("    ") and "#" not in line]
+    assert len(values) == len(FIELDS)
+    assert all(lines[i - 1].startswith("    # ") for i in values)
+    assert all(len(line) <= parameters_table.WIDTH for line in lines)
+
+
+def test_ros_reads_the_file_as_the_defaults(domain: int):
+    context = Context()
+    file = str(ROOT / "config/segment.yaml")
+    context.init(args=["--ros-args", "--params-file", file], domain_id=domain)
+    node = Node("any", context=context, automatically_declare_parameters_from_overrides=True)
+    try:
+        read = {name: checked(name, node.get_parameter(name).value) for name in FIELDS}
+    finally:
+        node.destroy_node()
+        context.shutdown()
+    assert read == DEFAULTS
+    assert {n: type(v) for n, v in read.items()} == {n: type(v) for n, v in DEFAULTS.items()}
+
+
+def test_the_table_has_a_row_for_each_parameter():
+    rows = parameters_table.table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(FIELDS)
+    assert all(row.count("|") == 5 for row in rows)
+
+
+def test_the_table_goes_between_its_markers():
+    begin, end = parameters_table.BEGIN, parameters_table.END
+    once = parameters_table.with_table(f"before\n{begin}\nold\n{end}\nafter\n")
+    assert once == f"before\n{begin}\n{parameters_table.table()}{end}\nafter\n"
+    assert parameters_table.with_table(once) == once
+
+
+@pytest.mark.parametrize("text", ["no markers", "<!-- /parameters --> <!-- parameters -->"])
+def test_a_text_without_place_for_the_table_is_refused(text: str):
+    with pytest.raises(DataError, match=r"README.md has no table of parameters"):
+        parameters_table.with_table(text)
+
+
+def test_write_writes_both_and_only_into_a_checkout(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no package.xml"):
+        parameters_table.write(tmp_path)
+    (tmp_path / "package.xml").touch()
+    (tmp_path / "config").mkdir()
+    assert parameters_table.write(tmp_path) == [tmp_path / "config/segment.yaml"]
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{parameters_table.BEGIN}{parameters_table.END}\n")
+    assert readme in parameters_table.write(tmp_path)
+    assert parameters_table.table() in readme.read_text(encoding="utf-8")
+    assert (tmp_path / "config/segment.yaml").read_text() == parameters_table.yaml_text()
+
+
+def test_the_command_prints_both_and_refuses_what_it_does_not_know(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert parameters_table.main([]) == 0
+    printed = capsys.readouterr().out
+    assert parameters_table.yaml_text() in printed
+    assert parameters_table.table() in printed
+    assert parameters_table.main(["--wrong"]) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", launch_arguments.PARAMETERS)
+def test_a_launch_argument_is_its_parameter(name: str):
+    argument, metadata = LAUNCH[name], FIELDS[name].metadata
+    assert metadata["description"] in argument.description
+    if metadata["choices"]:
+        assert argument.choices == metadata["choices"]
+    given = launch_arguments.node_parameters({name: argument.default})
+    default = DEFAULTS[name] if name != "image_topics" else [""]
+    assert given[name] == default
+    assert type(given[name]) is type(default)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_parameter_is_described_and_takes_its_default(name: str):
+    assert FIELDS[name].metadata["description"]
+    assert checked(name, DEFAULTS[name]) == DEFAULTS[name]
+    assert yaml.safe_load(parameters_table.yaml_text())["/**"]["ros__parameters"].keys() == (
+        FIELDS.keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate", -0.1),
+        ("rate", float("nan")),
+        ("rate", float("inf")),
+        ("rate", "15"),
+        ("rate", True),
+        ("num_classes", 256),
+        ("num_classes", 1.0),
+        ("overlay_alpha", 1.01),
+        ("image_transport", "theora"),
+        ("precision", "fp8"),
+        ("jpeg_quality", 0),
+        ("autostart", 1),
+        ("weights", None),
+        ("image_topics", "/a"),
+        ("image_topics", [1]),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: object):
+    with pytest.raises(ArgumentError, match=f"^{name} is .*; expected ") as caught:
+        checked(name, value)
+    assert "\n" not in str(caught.value)
+    metadata = FIELDS[name].metadata
+    fits_type = isinstance(value, type(DEFAULTS[name])) and not isinstance(value, bool)
+    if fits_type and (metadata["choices"] or metadata["low"] is not None):
+        assert expected(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Parameters(input_width=640),
+        Parameters(input_height=480),
+        Parameters(image_topics=["/a", "/b", "/a"]),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(wrong: Parameters):
+    check_together(Parameters())
+    with pytest.raises(ArgumentError):
+        check_together(wrong)

@@ -1,0 +1,180 @@
+"""Which frame when: on a clock the test moves by hand, and once on the real one."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
+
+
+class HandClock:
+    def __init__(self, start: int = 0) -> None:
+        self.now = start
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def at_once(scheduler: Scheduler) -> list:
+    return scheduler.next_batch(patience=0)
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+def test_the_newest_frame_of_a_tick_wins(clock):
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    assert scheduler.offer("a", 1) is False
+    assert at_once(scheduler) == [("a", 1)]
+    assert scheduler.offer("a", 2) is False
+    assert scheduler.offer("a", 3) is True  # 2 is superseded
+    assert at_once(scheduler) == []
+    clock.now = NANO // 10
+    assert at_once(scheduler) == [("a", 3)]
+    assert at_once(scheduler) == []
+
+
+def test_a_frame_that_comes_during_a_tick_does_not_wait_for_the_next(clock):
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    clock.now = int(0.23 * NANO)
+    assert at_once(scheduler) == []
+    scheduler.offer("a", "late")
+    assert at_once(scheduler) == [("a", "late")]
+
+
+def test_frames_that_wait_at_a_tick_are_one_batch(clock):
+    scheduler = Scheduler(["a", "b", "c"], 10, clock, wall=False)
+    scheduler.offer("a", 1), scheduler.offer("b", 2), scheduler.offer("c", 3)
+    assert at_once(scheduler) == [("a", 1), ("b", 2), ("c", 3)]
+    scheduler.offer("c", 4), scheduler.offer("a", 5)
+    clock.now = NANO // 10
+    assert at_once(scheduler) == [("a", 5), ("c", 4)]
+
+
+def test_a_missed_stretch_of_ticks_is_not_caught_up(clock):
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    clock.now = 50 * NANO
+    served = 0
+    for i in range(5):
+        scheduler.offer("a", i)
+        served += len(at_once(scheduler))
+    assert served == 1
+
+
+def test_rate_zero_hands_out_every_frame(clock):
+    scheduler = Scheduler(["a"], 0, clock, wall=False)
+    for i in range(5):
+        scheduler.offer("a", i)
+        assert at_once(scheduler) == [("a", i)]
+
+
+def test_a_clock_that_jumps_back_does_not_stall(clock):
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    clock.now = 90 * NANO
+    scheduler.offer("a", 1)
+    assert at_once(scheduler)
+    clock.now = 3 * NANO
+    scheduler.offer("a", 2)
+    assert at_once(scheduler) == [("a", 2)]
+    clock.now += NANO // 10
+    scheduler.offer("a", 3)
+    assert at_once(scheduler) == [("a", 3)]
+
+
+def test_a_clock_that_stands_serves_one_frame(clock):
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    for i in range(4):
+        scheduler.offer("a", i)
+        at_once(scheduler)
+    clock.now += NANO // 10
+    assert at_once(scheduler) == [("a", 3)]
+
+
+def test_a_new_rate_holds_from_now_on(clock):
+    scheduler = Scheduler(["a"], 1, clock, wall=False)
+    scheduler.offer("a", 1)
+    assert at_once(scheduler)
+    clock.now = NANO // 2
+    scheduler.set_rate(100)
+    scheduler.offer("a", 2)
+    assert at_once(scheduler) == []  # the change itself grants no extra frame
+    clock.now += NANO // 100
+    assert at_once(scheduler) == [("a", 2)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rate=st.sampled_from([1.0, 7.5, 15.0, 29.97, 120.0]),
+    gaps=st.lists(st.integers(0, NANO // 5), min_size=1, max_size=120),
+)
+def test_never_more_inferences_than_ticks_and_no_frame_twice(rate, gaps):
+    clock = HandClock(1_700_000_000 * NANO)
+    start = clock.now
+    scheduler = Scheduler(["a"], rate, clock, wall=False)
+    served: list[int] = []
+    superseded = 0
+    for i, gap in enumerate(gaps):
+        clock.now += gap
+        superseded += scheduler.offer("a", i)
+        served += [frame for _, frame in at_once(scheduler)]
+    clock.now += NANO
+    served += [frame for _, frame in at_once(scheduler)]
+    ticks = (clock.now - start) * rate / NANO + 1
+    assert len(served) <= ticks + 1e-6
+    assert served == sorted(set(served))
+    assert len(served) + superseded == len(gaps)
+    assert served[-1] == len(gaps) - 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    phase=st.floats(0, 1),
+    jitter=st.lists(st.floats(-0.2, 0.2), min_size=20, max_size=60),
+)
+def test_a_camera_at_the_nodes_own_rate_loses_no_frame(phase, jitter):
+    """Frames shaken by less than half a period, in any phase to the ticks."""
+    clock = HandClock()
+    scheduler = Scheduler(["a"], 15.0, clock, wall=False)
+    period = NANO / 15
+    arrivals = [(i + 1 + phase + shake) * period for i, shake in enumerate(jitter)]
+    served, superseded = 0, 0
+    ticks = [k * period for k in range(len(jitter) + 4)]
+    for moment, arrives in sorted([(t, True) for t in arrivals] + [(t, False) for t in ticks]):
+        clock.now = int(moment) + 1
+        if arrives:
+            superseded += scheduler.offer("a", moment)
+        served += len(at_once(scheduler))
+    assert superseded == 0
+    assert served == len(jitter)
+
+
+def test_the_worker_sleeps_until_the_tick_and_wakes_for_a_stop():
+    scheduler = Scheduler(["a"], 20.0)
+    scheduler.offer("a", 0)
+    assert scheduler.next_batch(patience=1)
+    scheduler.offer("a", 1)
+    assert scheduler.next_batch(patience=5) == [("a", 1)]
+    ended = threading.Event()
+
+    def wait() -> None:
+        assert scheduler.next_batch() == []
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    scheduler.stop()
+    thread.join(5)
+    assert ended.is_set() and scheduler.stopped
+    assert scheduler.next_batch() == []
+
+
+def test_patience_runs_out():
+    scheduler: Scheduler = Scheduler(["a"], 15.0)
+    before = time.monotonic()
+    assert scheduler.next_batch(patience=0.05) == []
+    assert time.monotonic() - before >= 0.05

@@ -1,0 +1,149 @@
+"""Counters and windows that diagnostics are made of."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bisenet_ros.ros.segmentation.diagnostics import (
+    ERROR,
+    OK,
+    STALE,
+    WARN,
+    ModelFacts,
+    camera_status,
+    model_status,
+)
+from bisenet_ros.ros.segmentation.statistics import STAGES, WINDOW, CameraStatistics, Window
+
+
+def test_rate_counts_events_of_the_last_seconds():
+    window = Window(100.0)
+    for i in range(300):
+        window.add(100 + i / 30)
+    assert window.rate(110.0) == pytest.approx(30, abs=0.3)
+    assert window.rate(110 + WINDOW) == 0
+
+
+def test_rate_right_after_the_start_is_over_the_time_there_was():
+    window = Window(100.0)
+    window.add(100.5), window.add(101.0)
+    assert window.rate(101.0) == pytest.approx(2.0)
+    assert Window(5.0).rate(5.0) == 0
+
+
+def test_percentiles_are_numpys():
+    window = Window(0.0)
+    values = np.random.default_rng(0).normal(size=50)
+    for i, value in enumerate(values):
+        window.add(i / 50, float(value))
+    assert window.percentiles(1.0, 50, 95) == pytest.approx(list(np.percentile(values, [50, 95])))
+    assert all(math.isnan(p) for p in Window(0.0).percentiles(1.0, 50, 95))
+
+
+def test_a_clock_that_jumps_back_starts_anew():
+    window = Window(1000.0)
+    for i in range(50):
+        window.add(1000 + i / 10)
+    window.add(10.0)
+    window.add(10.5)
+    assert window.rate(11.0) == pytest.approx(2.0)
+
+
+def test_lost_frames_show_in_the_stamps_that_arrive():
+    statistics = CameraStatistics(0.0)
+    for i in range(100):
+        if i % 4:
+            statistics.received(i / 30, 1000 + i / 30)
+    assert statistics.lost_share(3.3) == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("shake", [0.0, 0.15])
+def test_a_whole_or_shaken_camera_loses_nothing(shake):
+    random = np.random.default_rng(0)
+    statistics = CameraStatistics(0.0)
+    for i in range(100):
+        statistics.received(i / 30, 1000 + (i + random.uniform(-shake, shake)) / 30)
+    assert statistics.lost_share(3.3) < 0.05
+
+
+def test_irregular_stamps_a_loop_and_few_frames_say_nothing_of_losses():
+    random = np.random.default_rng(0)
+    irregular, looped, few = (CameraStatistics(0.0) for _ in range(3))
+    stamp = 1000.0
+    for i in range(100):
+        stamp += random.uniform(0.01, 0.2)
+        irregular.received(i / 30, stamp)
+        looped.received(i / 30, 1000 + (i % 50) / 30)
+    for i in range(4):
+        few.received(i, 1000 + i * (i + 1))
+    assert [s.lost_share(3.3) for s in (irregular, looped, few)] == [0.0, 0.0, 0.0]
+
+
+def fed(seconds: float = 10.0, fps: float = 10.0, served: float = 1.0) -> CameraStatistics:
+    statistics = CameraStatistics(0.0)
+    for i in range(int(seconds * fps)):
+        now = i / fps
+        statistics.received(now)
+        if (i * served) % 1 < served:
+            statistics.published(now, 0.05, dict.fromkeys(STAGES, 2.0), late=i % 2 == 0)
+    return statistics
+
+
+def values(status) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+def test_a_camera_that_is_served_is_ok_with_every_key_of_the_contract():
+    status = camera_status("bisenet", "front", fed(), 9.95, 15.0, 2.0)
+    assert (status.name, status.level) == ("bisenet: camera front", OK)
+    found = values(status)
+    keys = {"input_fps", "output_fps", "target_fps", "superseded", "rejected", "deadline_misses"}
+    keys |= {"last_reject_reason"} | {f"frame_age_ms_p{p}" for p in (50, 95, 99)}
+    keys |= {f"{stage}_ms_p50" for stage in STAGES}
+    assert keys <= set(found)
+    assert float(found["input_fps"]) == pytest.approx(10, abs=0.3)
+    assert found["frame_age_ms_p50"] == "50.000" and found["forward_ms_p50"] == "2.000"
+    assert found["received"] == found["published"] == "100"
+    assert found["deadline_misses"] == "50"
+
+
+@pytest.mark.parametrize(
+    ("served", "target", "level"),
+    [(1.0, 15.0, OK), (0.5, 15.0, WARN), (0.5, 4.0, OK), (0.5, 0.0, WARN)],
+)
+def test_warns_below_nine_tenths_of_the_lower_of_target_and_input(served, target, level):
+    assert camera_status("n", "c", fed(served=served), 9.95, target, 2.0).level == level
+
+
+def test_stale_without_input():
+    assert camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0).level == STALE
+    status = camera_status("n", "c", fed(), 12.5, 15.0, 2.0)
+    assert status.level == STALE and "no image for" in status.message
+
+
+def test_silence_after_a_clock_that_jumped_back_is_noticed():
+    statistics = fed()
+    assert camera_status("n", "c", statistics, 1.0, 15.0, 2.0).level != STALE
+    assert camera_status("n", "c", statistics, 3.5, 15.0, 2.0).level == STALE
+
+
+def test_trouble_is_told():
+    assert camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "wrong type").level == WARN
+    status = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0, "wrong type")
+    assert status.level == STALE and "wrong type" in status.message
+
+
+def test_a_disabled_node_owes_no_masks():
+    idle = fed(served=0.1)
+    assert camera_status("n", "c", idle, 9.95, 15.0, 2.0).level == WARN
+    status = camera_status("n", "c", idle, 9.95, 15.0, 2.0, enabled=False)
+    assert status.level == OK and "disabled" in status.message
+
+
+def test_the_model_status_follows_failures_and_fallbacks():
+    assert model_status("n", ModelFacts()).level == OK
+    assert model_status("n", ModelFacts(fallback="on the CPU")).level == WARN
+    assert model_status("n", ModelFacts(failures=1, last_failure="x")).level == WARN
+    status = model_status("n", ModelFacts(failures=5, max_failures=5, last_failure="no memory"))
+    assert status.level == ERROR and "no memory" in status.message
