@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Features(NamedTuple):
@@ -27,3 +27,15 @@ class FeatureChannels(NamedTuple):
     stride8: int
     stride16: int
     stride32: int
+
+
+class Backbone(nn.Module):
+    """Images (N, 3, H, W), float, in; :class:`Features` out.
+
+    Attributes:
+        config: the frozen dataclass it was built from.
+        channels: channels of each of the features.
+    """
+
+    config: Any
+    channels: FeatureChannels

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.features import FeatureChannels, Features
+from bisenet_ros.networks.checks import check_choices, check_tuple
+from bisenet_ros.networks.features import Backbone, FeatureChannels, Features
 from bisenet_ros.networks.layers import initialise
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # per stage, by depth
@@ -54,46 +55,26 @@ class ResNetConfig:
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("depth", tuple(BLOCKS)),
-            ("output_stride", OUTPUT_STRIDES),
-            ("first_block_dilation", FIRST_BLOCK_DILATIONS),
-            ("stride_on", STRIDES_ON),
-            ("ceil_pool", (False, True)),
-            ("width", WIDTHS),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                choices = ", ".join(map(str, known))
-                raise ValueError(f"{name} is {value!r}; expected one of {choices}")
-        self._check_numbers("stem_channels", (1, 3), MAX_STEM_CHANNELS)
-        self._check_numbers("multi_grid", (3,), MAX_MULTI_GRID)
+        check_choices(
+            self,
+            depth=tuple(BLOCKS),
+            output_stride=OUTPUT_STRIDES,
+            first_block_dilation=FIRST_BLOCK_DILATIONS,
+            stride_on=STRIDES_ON,
+            ceil_pool=(False, True),
+            width=WIDTHS,
+        )
+        check_tuple(self, "stem_channels", (1, 3), MAX_STEM_CHANNELS)
+        check_tuple(self, "multi_grid", (3,), MAX_MULTI_GRID)
         if self.depth == 18 and (self.output_stride != 32 or self.multi_grid != (1, 1, 1)):
             raise ValueError(
                 f"output_stride is {self.output_stride} and multi_grid {self.multi_grid} at "
                 "depth 18; expected 32 and (1, 1, 1): only depths 50 and 101 have a dilated form"
             )
 
-    def _check_numbers(self, name: str, lengths: tuple[int, ...], most: int) -> None:
-        value = getattr(self, name)
-        wanted = f"{' or '.join(map(str, lengths))} whole numbers from 1 to {most}"
-        if not isinstance(value, list | tuple) or len(value) not in lengths:
-            raise ValueError(f"{name} is {value!r}; expected {wanted}")
-        if any(type(number) is not int or not 1 <= number <= most for number in value):
-            raise ValueError(f"{name} is {value!r}; expected {wanted}")
-        object.__setattr__(self, name, tuple(value))  # a list when it was read from JSON
 
-
-class ResNet(nn.Module):
-    """The convolutional part of a ResNet.
-
-    ``forward`` takes images (N, 3, H, W), float, and returns the last map of each stage as
-    :class:`Features`.
-
-    Attributes:
-        config: what it was built from.
-        channels: channels of each of the features.
-    """
+class ResNet(Backbone):
+    """The convolutional part of a ResNet."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()

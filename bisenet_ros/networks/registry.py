@@ -1,0 +1,44 @@
+"""Every network there is, by name. A new one takes a class, its config and an entry here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.deeplabv2 import DeepLabV2, DeepLabV2Config
+from bisenet_ros.networks.deeplabv3 import DeepLabV3, DeepLabV3Config
+from bisenet_ros.networks.deeplabv3plus import DeepLabV3Plus, DeepLabV3PlusConfig
+from bisenet_ros.networks.pspnet import PSPNet, PSPNetConfig
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One network: its class, built from ``config``, and one line for people who choose."""
+
+    network: type[SegmentationNetwork]
+    config: type
+    help: str
+
+
+NETWORKS = {
+    spec.network.architecture: spec
+    for spec in (
+        NetworkSpec(DeepLabV2, DeepLabV2Config, "dilated ResNet-101, four summed classifiers"),
+        NetworkSpec(DeepLabV3, DeepLabV3Config, "dilated backbone, atrous pyramid pooling"),
+        NetworkSpec(DeepLabV3Plus, DeepLabV3PlusConfig, "DeepLab v3 and a decoder at 1/4"),
+        NetworkSpec(PSPNet, PSPNetConfig, "dilated ResNet, pyramid pooling"),
+    )
+}
+
+
+def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
+    """An initialised network; ValueError if there is no such name or option."""
+    if name not in NETWORKS:
+        raise ValueError(f"network is {name!r}; expected one of {', '.join(NETWORKS)}")
+    spec = NETWORKS[name]
+    try:
+        config = spec.config(num_classes, **options)
+    except TypeError as error:
+        raise ValueError(f"{name} does not take these options: {error}") from error
+    return spec.network(config)
