@@ -93,7 +93,7 @@ def write(peer: Peer) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
             modules[key].register_forward_hook(
                 lambda _m, _i, out, name=name: found.update({name: out.numpy()})
             )
-    images = seeded.images(*case.size)
+    images = deeplab_cases.images(peer.name)
     with torch.no_grad():
         peer.run(peer.network.eval(), images)
     if case.kept:
@@ -163,7 +163,7 @@ def torchvision(folder: Path) -> Iterator[Peer]:
     sys.modules["torchvision.transforms._presets"] = _Absent("torchvision.transforms._presets")
     sys.modules["torchvision.utils"] = _Absent("torchvision.utils")
     sys.modules["torchvision.utils"]._log_api_usage_once = lambda _network: None  # type: ignore[attr-defined]
-    sys.modules["torchvision.models.mobilenetv3"] = _Absent("torchvision.models.mobilenetv3")
+    sys.modules["torchvision.utils"]._make_ntuple = lambda value, n: (value,) * n  # type: ignore[attr-defined]
     resnet = importlib.import_module("torchvision.models.resnet")
     module = importlib.import_module("torchvision.models.segmentation.deeplabv3")
     for depth in (50, 101):

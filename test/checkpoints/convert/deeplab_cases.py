@@ -105,6 +105,12 @@ def shapes_of(case: str) -> dict[str, list[int]]:
     return unfold(json.loads(path.read_text(encoding="utf-8")))
 
 
+def images(case: str) -> Tensor:
+    """Normalised images (1, 3, H, W) of the case's size."""
+    height, width = CASES[case].size
+    return seeded.images(height + -height % 16, width + -width % 16)[..., :height, :width]
+
+
 def sample(logits: np.ndarray) -> np.ndarray:
     """Values spread evenly over an array, as many as are kept."""
     flat = logits.reshape(-1)
@@ -150,11 +156,10 @@ def converted(case: str, tensors: Mapping[str, Tensor]) -> SegmentationNetwork:
 
 def answers(case: str, network: Any) -> dict[str, np.ndarray]:
     """Our logits, and those of the auxiliary head if there is one."""
-    images = seeded.images(*CASES[case].size)
     kept: list[Tensor] = []
     network.backbone.register_forward_hook(lambda _m, _i, out: kept.append(out.stride16))
     with torch.no_grad():
-        found = {"logits": network(images).numpy()}
+        found = {"logits": network(images(case)).numpy()}
         if network.config.auxiliary:
             found["auxiliary"] = network.aux_classifier(kept[0]).numpy()
     return found
