@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.bisenetv1 import BiSeNetV1, BiSeNetV1Config
 from bisenet_ros.networks.bisenetv2 import (
     BiSeNetV2,
     BiSeNetV2Config,
@@ -38,6 +39,7 @@ NETWORKS = {
     for spec in (
         NetworkSpec(BiSeNetV2, BiSeNetV2Config, "two branches, guided aggregation; the default"),
         NetworkSpec(BiSeNetV2Large, BiSeNetV2LargeConfig, "BiSeNetV2, twice as wide and deeper"),
+        NetworkSpec(BiSeNetV1, BiSeNetV1Config, "a spatial path beside a ResNet with attention"),
         NetworkSpec(DeepLabV2, DeepLabV2Config, "dilated ResNet-101, four summed classifiers"),
         NetworkSpec(DeepLabV3, DeepLabV3Config, "dilated backbone, atrous pyramid pooling"),
         NetworkSpec(DeepLabV3Plus, DeepLabV3PlusConfig, "DeepLab v3 and a decoder at 1/4"),
