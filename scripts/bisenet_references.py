@@ -61,6 +61,7 @@ CLASSIFIERS = {
 
 
 def main() -> None:
+    """Run every network whose source is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coincheung", type=Path)
     parser.add_argument("--mmsegmentation", type=Path)

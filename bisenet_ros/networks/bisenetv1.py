@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.aspp import check_batch, normalises_by_batch
 from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
 from bisenet_ros.networks.checks import MAX_CLASSES, check_choices, check_whole_numbers
 from bisenet_ros.networks.layers import ConvBNReLU, initialise
@@ -80,6 +79,7 @@ class BiSeNetV1(SegmentationNetwork):
     architecture = "bisenetv1"
     stride = 8
     multiple = 32
+    smallest_batch = 2
     head_prefixes = ("ffm", "conv_out")
     auxiliary_prefixes = ("conv_out16", "conv_out32")
 
@@ -99,6 +99,7 @@ class BiSeNetV1(SegmentationNetwork):
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
+        self.check_batch(images)
         context8, context16 = self.cp(images)  # 128, H/8, W/8 and 128, H/16, W/16
         spatial = self.sp(images)  # 128, H/8, W/8
         logits = self.conv_out(self.ffm(spatial, context8))  # n, H/8, W/8
@@ -146,8 +147,6 @@ class ContextPath(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.resnet(x)
-        if normalises_by_batch(self.conv_avg.bn):
-            check_batch(x)
         mean = self.conv_avg(_mean(features.stride32))  # 128, 1, 1
         x32 = self.arm32(features.stride32) + mean  # 128, H/32, W/32
         x16 = self.conv_head32(_double(x32))  # 128, H/16, W/16
@@ -167,8 +166,6 @@ class AttentionRefinement(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        if normalises_by_batch(self.bn_atten):
-            check_batch(x)
         return x * torch.sigmoid(self.bn_atten(self.conv_atten(_mean(x))))
 
 
@@ -194,8 +191,6 @@ class FeatureFusion(nn.Module):
     def _attention(self, x: Tensor) -> Tensor:
         if self.fusion == "mlp":
             return self.conv2(F.relu(self.conv1(_mean(x))))
-        if normalises_by_batch(self.bn):
-            check_batch(x)
         attention = self.bn(self.conv(_mean(x)))
         return F.relu(attention) if self.fusion == "conv_bn_relu" else attention
 

@@ -16,11 +16,11 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of a key table.
+    r"""One line of a key table.
 
     Attributes:
         pattern: regular expression that must match a source's whole key.
-        replacement: our key, with ``\\1``, ``\\2`` … for the pattern's groups.
+        replacement: our key, with ``\1``, ``\2`` … for the pattern's groups.
     """
 
     pattern: str
@@ -35,7 +35,7 @@ class Match:
         architecture: a key of ``networks.NETWORKS``.
         options: fields of that network's config, without ``num_classes`` and ``auxiliary``.
         why: in words, what the checkpoint was told by.
-        num_classes: as the classifier's shape says.
+        num_classes: as the classifier's shape says; 0 if the classifier is missing.
         table: the first rule that matches a key says its name here.
         assumed: what the keys cannot tell: option → the published default taken, in words.
         mean, std: the source's normalisation of RGB images in 0–1; None where it depends on the

@@ -55,6 +55,7 @@ class Converted:
         unfilled: tensors of the network that kept their initial values, likewise.
         dropped: keys of the checkpoint that have no counterpart here on purpose.
         counters: batch norms' counters of batches that an old checkpoint lacks; set to 0.
+        assumed: what the keys could not tell and no option said: option → the default taken.
         normalisation: where mean and std come from, in words.
     """
 
@@ -67,6 +68,7 @@ class Converted:
     unfilled: tuple[str, ...]
     dropped: tuple[str, ...]
     counters: tuple[str, ...]
+    assumed: dict[str, str]
     normalisation: str
 
 
@@ -94,7 +96,8 @@ def convert(
         command: for the card.
 
     Raises:
-        WeightsError: the file is not such a checkpoint; :class:`IncompleteError` if it is not whole.
+        WeightsError: the file is not such a checkpoint, or does not fit exactly
+            (:class:`IncompleteError`).
         ArgumentError: another argument does not fit.
     """
     path = Path(path)
@@ -140,6 +143,7 @@ def convert(
         unfilled,
         placement.dropped,
         counters,
+        {name: said for name, said in match.assumed.items() if name not in (options or {})},
         origin,
     )
 
@@ -155,37 +159,30 @@ def recognise(
     """
     if source is not None and source not in SOURCES:
         raise ArgumentError(f"--source is {source!r}; expected one of {', '.join(SOURCES)}")
-    found = [
-        (name, match)
-        for name, candidate in SOURCES.items()
-        if source in (None, name) and (match := _detect(path, name, candidate, tensors))
-    ]
-    if found:
-        return found[0]
-    keys = f"{len(tensors)} tensors ({', '.join(_some(list(tensors)))})"
+    refusals: list[WeightsError] = []
+    for name in SOURCES if source is None else (source,):
+        try:
+            match = SOURCES[name].detect(tensors)
+        except WeightsError as error:
+            refusals.append(error)
+            continue
+        if match is not None:
+            return name, match
+    if refusals:
+        raise WeightsError(f"{path}: {refusals[0]}") from refusals[0]
+    keys = f"{len(tensors)} tensors ({', '.join(_some(tensors))})"
     if source is None:
         raise WeightsError(
-            f"{path} holds {keys}, which are of no source known here ({', '.join(SOURCES)}): "
-            "rename its keys to one of theirs, or add a source for them"
+            f"{path} holds {keys}, whose names are of no source known here ({', '.join(SOURCES)}): "
+            "convert a file of one of these, or add a source for it"
         )
-    others = [name for name in SOURCES if name != source and _quietly(path, name, tensors)]
-    hint = f"they are {others[0]}'s: pass --source {others[0]}" if others else "leave --source out"
-    raise WeightsError(f"{path} holds {keys}, which are not {source}'s; {hint}")
-
-
-def _detect(path: Path, name: str, source: Any, tensors: Mapping[str, Tensor]) -> Match | None:
     try:
-        return source.detect(tensors)
-    except WeightsError as error:
-        raise WeightsError(f"{path} is {name}'s, but {error}") from error
-
-
-def _quietly(path: Path, name: str, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a source knows the keys, if only to refuse them."""
-    try:
-        return _detect(path, name, SOURCES[name], tensors) is not None
+        hint = f"its names are those of {recognise(path, tensors)[0]}: pass that, or leave it out"
     except WeightsError:
-        return True
+        hint = "nor of any other source known here"
+    raise WeightsError(
+        f"--source is {source}, but {path} holds {keys}, whose names are not {source}'s; {hint}"
+    )
 
 
 def check_normalisation(mean: Triple | None, std: Triple | None) -> None:
@@ -320,7 +317,7 @@ def _normalisation(
     if match.mean is not None and match.std is not None:
         return match.mean, match.std, f"what {source} publishes"
     if preset is not None:
-        return preset.mean, preset.std, f"the preset {classes}'s, since {source}'s depend on the set"
+        return preset.mean, preset.std, f"what {source} trains with on {classes}"
     first = presets.PRESETS["cityscapes"]
     return (
         first.mean,

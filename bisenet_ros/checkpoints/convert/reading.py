@@ -87,7 +87,7 @@ def read(path: str | Path, device: str = "cpu") -> Checkpoint:
 
 
 def _load(path: Path, device: str) -> Any:
-    inert = [(Inert, name) for name in INERT]
+    inert: list[Any] = [(Inert, name) for name in INERT]
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(inert):
             warnings.simplefilter("ignore")
