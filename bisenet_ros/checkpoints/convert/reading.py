@@ -97,7 +97,7 @@ def _load(path: Path, device: str) -> Any:
 
 
 def _why_not(path: Path, error: Exception) -> str:
-    code = re.search(r"(?:GLOBAL|Unsupported (?:class|global):?) *`?([\w.]+)", str(error))
+    code = re.search(r"GLOBAL ([\w.]+)", str(error))
     if code:
         return (
             f"{path} names {code[1]}, which is Python code and was not run; {EXPECTED}: where you "
