@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from bisenet_ros.system.environment import process_environment  # noqa: E402
 
 MAX_GROWTH_MB = 30  # of resident memory between the first and the last fifth of the run
-START_PATIENCE = 90.0
+START_TIMEOUT_S = 90.0
 # Seconds from the first mask on that are judged apart: the readers are still opening the writers'
 # memory, and what was sent before comes at once.
 SETTLING = 2.0
@@ -186,7 +186,7 @@ def watch(node: subprocess.Popen, seconds: float) -> dict:
     executor = SingleThreadedExecutor()
     executor.add_node(peer)
     samples: list[Sample] = []
-    waited = time.monotonic() + START_PATIENCE
+    waited = time.monotonic() + START_TIMEOUT_S
     while not arrivals and time.monotonic() < waited:
         executor.spin_once(timeout_sec=0.1)
     start = due = time.monotonic()

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bisenet_ros.system.environment import ros_environment
-from bisenet_ros.system.subprocesses import Child
+from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 
 if TYPE_CHECKING:
-    from bisenet_ros.benchmark.run import Plan
+    from bisenet_ros.benchmark.run import BenchmarkPlan
 
 NODE = "benchmarked"
 TOPIC = "/benchmark/image_raw"
-PATIENCE = 600.0  # seconds; an engine may have to compile first
+TIMEOUT_S = 600.0  # seconds; an engine may have to compile first
 
 
-def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> dict[str, Any]:
+def measure(
+    plan: BenchmarkPlan,
+    engine: str,
+    folder: Path,
+    usual_ms: float | None,
+    executable: Executable,
+) -> dict[str, Any]:
     """One row for the node with that engine.
 
     Two processes of their own: the node, and a camera that takes the time from before it
@@ -29,6 +34,7 @@ def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> di
         engine: one of ``ENGINES`` or ``auto``.
         folder: for the processes' logs.
         usual_ms: the usual pipeline's median, without ROS; None if it was not measured.
+        executable: how to start the package's ROS programs.
 
     Raises:
         ChildError: the node or the camera failed, told in its own words.
@@ -36,9 +42,9 @@ def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> di
     environment = ros_environment()
     log = folder / f"dds-{engine}"
     result = log.with_suffix(".json")
-    node = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", *_parameters(plan, engine)]
+    node = [*executable("segmentation_node"), *_parameters(plan, engine)]
     camera = [
-        *(sys.executable, "-m", "bisenet_ros.ros.benchmark_camera"),
+        *executable("benchmark_camera"),
         *(TOPIC, f"/{NODE}", "x".join(map(str, plan.camera)), str(plan.pairs), str(result)),
     ]
     with (
@@ -60,12 +66,10 @@ def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> di
 
 def _wait(client: Child, server: Child) -> None:
     """Until the camera is done; ChildError if either fails or the node leaves."""
-    from bisenet_ros.system.subprocesses import wait_until
-
-    wait_until(lambda: client.ended, [server], PATIENCE, "mask and overlay")
+    wait_until(lambda: client.ended, [server], TIMEOUT_S, "mask and overlay")
 
 
-def _parameters(plan: Plan, engine: str) -> list[str]:
+def _parameters(plan: BenchmarkPlan, engine: str) -> list[str]:
     values = {
         "weights": str(plan.weights.absolute()),
         "image_topic": TOPIC,

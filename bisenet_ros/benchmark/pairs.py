@@ -9,7 +9,7 @@ from statistics import median
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairedTimes:
     """Milliseconds of two things, run in turn: A B A B …
 
     Attributes:
@@ -37,9 +37,9 @@ def time_pairs(
     second: Callable[[int], object],
     count: int,
     warm_up: int = 3,
-) -> Pairs:
+) -> PairedTimes:
     """Run both in turn ``warm_up + count`` times; each is called with the number of the pair."""
-    pairs = Pairs([], [])
+    pairs = PairedTimes([], [])
     for index in range(-warm_up, count):
         times = [_time(first, max(index, 0)), _time(second, max(index, 0))]
         if index >= 0:

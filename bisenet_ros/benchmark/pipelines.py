@@ -12,7 +12,7 @@ import torch
 from bisenet_ros.benchmark.baseline import UsualPipeline
 from bisenet_ros.benchmark.frames import Frames
 from bisenet_ros.checkpoints import ModelCard, save
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.image_encodings import from_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, SegmentationNetwork
@@ -22,7 +22,7 @@ STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 CLASSES = 19  # of random weights: Cityscapes', for which most figures are published
 
 
-class Contestant:
+class TimedPipeline:
     """Frames in, masks and overlays out; remembers how long each stage took."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Contestant:
         }
 
 
-class Ours(Contestant):
+class Ours(TimedPipeline):
     """A :class:`Segmenter` with what the node does before it, on some cameras at once."""
 
     def __init__(self, segmenter: Segmenter, frames: Frames, cameras: int) -> None:
@@ -64,13 +64,13 @@ class Ours(Contestant):
         ]
         decoded = 1e3 * (time.perf_counter() - started)
         results = self.segmenter(
-            [p.image for p in pixels], [p.order for p in pixels], Wanted(overlay=True)
+            [p.image for p in pixels], [p.order for p in pixels], OutputRequest(overlay=True)
         )
         self.times.append({"decode": decoded, **vars(results[0].times)})
         return results[0].mask
 
 
-class Usual(Contestant):
+class Usual(TimedPipeline):
     """The usual pipeline, one camera after the other, since it knows no batches."""
 
     def __init__(

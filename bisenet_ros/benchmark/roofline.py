@@ -49,7 +49,7 @@ def cost(network: nn.Module, size: tuple[int, int]) -> Cost:
     return Cost(sum(c.macs for c in found), sum(c.values for c in found))
 
 
-def floor(network: nn.Module, size: tuple[int, int], device: torch.device) -> dict[str, Any]:
+def roofline(network: nn.Module, size: tuple[int, int], device: torch.device) -> dict[str, Any]:
     """Measured peaks of ``device`` and the milliseconds they imply for one image; plain values."""
     needed = cost(network, size)
     bandwidth = copy_bandwidth(device)

@@ -15,9 +15,9 @@ import torch
 
 from bisenet_ros.benchmark.cpu_load import busy
 from bisenet_ros.benchmark.frames import Frames, read_frames
-from bisenet_ros.benchmark.pairs import Pairs, time_pairs
-from bisenet_ros.benchmark.pipelines import Contestant, Ours, Usual
-from bisenet_ros.benchmark.roofline import floor
+from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
+from bisenet_ros.benchmark.pipelines import Ours, TimedPipeline, Usual
+from bisenet_ros.benchmark.roofline import roofline
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
@@ -29,7 +29,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What to measure.
 
     Attributes:
@@ -43,7 +43,7 @@ class Plan:
         threads: of the CPU, for both.
         usual: compare with the usual pipeline; if not, the engine is timed alone.
         pairs: measured after the warm-up.
-        contend: busy processes to measure beside, after the quiet measurement; 0 for none.
+        cpu_load: busy processes to measure beside, after the quiet measurement; 0 for none.
     """
 
     weights: Path
@@ -57,10 +57,10 @@ class Plan:
     threads: int
     usual: bool
     pairs: int
-    contend: int
+    cpu_load: int
 
 
-def run(plan: Plan, progress: Progress) -> dict[str, Any]:
+def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     """Measure; returns plain values, as ``--json`` writes them.
 
     Raises:
@@ -87,12 +87,12 @@ def run(plan: Plan, progress: Progress) -> dict[str, Any]:
         "frames": frames.source,
         "pairs": plan.pairs,
         "rows": rows,
-        "floor": floor(network.to(device), _multiple(plan.size, network.multiple), device),
+        "floor": roofline(network.to(device), _multiple(plan.size, network.multiple), device),
     }
 
 
 def _measure(
-    plan: Plan,
+    plan: BenchmarkPlan,
     engine: str,
     usual: Usual | None,
     frames: Frames,
@@ -117,17 +117,19 @@ def _measure(
     }
     rows = []
     quiet = None
-    for count in (0, plan.contend) if plan.contend else (0,):
-        beside = f", beside {count} busy" if count else ""
-        progress(f"{segmenter.engine.name} {segmenter.compute.precision}{beside}")
+    for count in (0, plan.cpu_load) if plan.cpu_load else (0,):
+        under_load = f", beside {count} busy" if count else ""
+        progress(f"{segmenter.engine.name} {segmenter.compute.precision}{under_load}")
         with busy(count):
             others = OtherLoad()
             pairs = _pair(usual, ours, plan.pairs)
             cores = others.cores()
         common = {"busy": count, "other_cores": cores, "cameras": plan.cameras, **_sizes(plan)}
         if usual is not None and first:
-            rows.append({"name": f"usual{beside}", **_usual_row(usual, pairs, device), **common})
-        row = {"name": f"bisenet_ros{beside}", **about, **_row(ours, pairs.second), **common}
+            rows.append(
+                {"name": f"usual{under_load}", **_usual_row(usual, pairs, device), **common}
+            )
+        row = {"name": f"bisenet_ros{under_load}", **about, **_row(ours, pairs.second), **common}
         row["ratio_to_usual"] = None if usual is None else pairs.ratio
         row["ratio_quarters"] = None if usual is None else list(pairs.spread)
         quiet = quiet or row["median_ms"]
@@ -136,15 +138,15 @@ def _measure(
     return rows
 
 
-def _pair(usual: Usual | None, ours: Ours, count: int) -> Pairs:
-    for contestant in (usual, ours):
-        if contestant is not None:
-            contestant.forget()
+def _pair(usual: Usual | None, ours: Ours, count: int) -> PairedTimes:
+    for pipeline in (usual, ours):
+        if pipeline is not None:
+            pipeline.forget()
     return time_pairs(usual or (lambda index: None), ours, count)
 
 
-def _row(contestant: Contestant, times: list[float]) -> dict[str, Any]:
-    stages = contestant.stages(len(times))
+def _row(pipeline: TimedPipeline, times: list[float]) -> dict[str, Any]:
+    stages = pipeline.stages(len(times))
     beside_network = sum(v for k, v in stages.items() if v is not None and k != "forward")
     return {
         "median_ms": median(times),
@@ -154,7 +156,7 @@ def _row(contestant: Contestant, times: list[float]) -> dict[str, Any]:
     }
 
 
-def _usual_row(usual: Usual, pairs: Pairs, device: torch.device) -> dict[str, Any]:
+def _usual_row(usual: Usual, pairs: PairedTimes, device: torch.device) -> dict[str, Any]:
     return {
         "engine": "eager",
         "precision": "fp32",
@@ -165,7 +167,7 @@ def _usual_row(usual: Usual, pairs: Pairs, device: torch.device) -> dict[str, An
     }
 
 
-def _sizes(plan: Plan) -> dict[str, str]:
+def _sizes(plan: BenchmarkPlan) -> dict[str, str]:
     return {"size": "x".join(map(str, plan.size)), "camera": "x".join(map(str, plan.camera))}
 
 

@@ -13,7 +13,7 @@ import typer
 from bisenet_ros.inference.engines import ENGINES
 
 if TYPE_CHECKING:
-    from bisenet_ros.benchmark.run import Plan
+    from bisenet_ros.benchmark.run import BenchmarkPlan
 
 BASELINES = ("usual", "none")
 
@@ -34,7 +34,7 @@ def benchmark(
     baseline: Annotated[str, typer.Option(help="usual or none")] = "usual",
     stages: Annotated[bool, typer.Option("--stages", help="show the time of each stage")] = False,
     pairs: Annotated[int, typer.Option(help="pairs to measure", min=1, max=10000)] = 10,
-    contend: Annotated[
+    cpu_load: Annotated[
         int, typer.Option(help="busy processes to measure beside, too", min=0, max=1024)
     ] = 0,
     ros: Annotated[
@@ -64,7 +64,7 @@ def benchmark(
         plan = _plan(
             Path(folder),
             (device, precision, engine, size, camera),
-            (cameras, threads, pairs, contend),
+            (cameras, threads, pairs, cpu_load),
             weights,
             baseline,
         )
@@ -84,16 +84,16 @@ def _plan(
     numbers: tuple[int, int, int, int],
     weights: str,
     baseline: str,
-) -> Plan:
+) -> BenchmarkPlan:
     """The options as a plan; random weights are written into ``folder``."""
     from bisenet_ros.benchmark.pipelines import random_weights
-    from bisenet_ros.benchmark.run import Plan, engines_of
+    from bisenet_ros.benchmark.run import BenchmarkPlan, engines_of
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     device, precision, engine, size_text, camera_text = words
-    cameras, threads, pairs, contend = numbers
+    cameras, threads, pairs, cpu_load = numbers
     size = parse_size(size_text, "--size")
     # As the Segmenter would: both sides see the same input.
     size = (-(-size[0] // 8) * 8, -(-size[1] // 8) * 8)
@@ -104,7 +104,7 @@ def _plan(
             path = share_file(SHIPPED_WEIGHTS)
         except DataError:
             random = True
-    return Plan(
+    return BenchmarkPlan(
         weights=random_weights(folder / "random.safetensors", size) if random else path,
         random=random,
         device=device,
@@ -116,7 +116,7 @@ def _plan(
         threads=threads or len(os.sched_getaffinity(0)),
         usual=baseline == "usual",
         pairs=pairs,
-        contend=contend,
+        cpu_load=cpu_load,
     )
 
 
@@ -129,9 +129,12 @@ def _start_again() -> None:
         os.execve(sys.executable, sys.orig_argv, process_environment())
 
 
-def _over_dds(plan: Plan, folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _over_dds(
+    plan: BenchmarkPlan, folder: Path, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Rows of the node, measured by a process of its own."""
     from bisenet_ros.benchmark.over_dds import measure
+    from bisenet_ros.cli.executables import ros_executable
 
     usual = next((r["median_ms"] for r in rows if r["name"] == "usual"), None)
-    return [measure(plan, engine, folder, usual) for engine in plan.engines]
+    return [measure(plan, engine, folder, usual, ros_executable) for engine in plan.engines]

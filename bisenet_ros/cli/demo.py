@@ -71,20 +71,21 @@ def _run(
     console: Console,
 ) -> dict[str, Any]:
     """Play, score, show; returns the metrics."""
-    from bisenet_ros.demo import metrics as summary
-    from bisenet_ros.demo import pipeline as playback
+    from bisenet_ros.cli.executables import ros_executable
+    from bisenet_ros.demo import metrics as demo_metrics
+    from bisenet_ros.demo import pipeline
     from bisenet_ros.demo.outputs import show
     from bisenet_ros.errors import BarNotMet
     from bisenet_ros.recordings.labelled_bag import Drive
     from bisenet_ros.system.atomic_files import staged, write_json
 
-    drive = Drive.open(bag, playback.IMAGE_TOPIC, playback.LABELS_TOPIC)
-    plan = playback.Plan(bag, rate, weights, device)
+    drive = Drive.open(bag, pipeline.IMAGE_TOPIC, pipeline.LABELS_TOPIC)
+    plan = pipeline.DemoPlan(bag, rate, weights, device)
     with staged(out, "--out") as scratch:
-        with progress(console, drive.frames, "masks") as tell:
-            played = playback.play(plan, scratch, tell)
-            tell("writing the report", None)
-            metrics = summary.metrics(plan, drive, played)
+        with progress(console, drive.frames, "masks") as on_progress:
+            played = pipeline.play(plan, scratch, on_progress, ros_executable)
+            on_progress("writing the report", None)
+            metrics = demo_metrics.metrics(plan, drive, played)
             if not metrics["masks"]:
                 raise BarNotMet("; ".join(metrics["problems"]))
             results = scratch / "results"

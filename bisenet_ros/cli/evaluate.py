@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bisenet_ros.cli.inference_options import Model, Way, check_classes, parse_scales, read_model
+from bisenet_ros.cli.inference_options import (
+    InferenceOptions,
+    LoadedModel,
+    check_classes,
+    parse_scales,
+    read_model,
+)
 from bisenet_ros.cli.terminal import class_table, figure_table, given, interruptible, progress
 from bisenet_ros.datasets import DATASETS
 from bisenet_ros.inference.engines import ENGINES
@@ -79,7 +85,7 @@ def evaluate(
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     fixed = parse_size(size, "--size") if size else None
-    way = Way(device, engine, precision, fixed, flip, parse_scales(scales))
+    way = InferenceOptions(device, engine, precision, fixed, flip, parse_scales(scales))
     if json is not None:
         check_writable(json, "--json")
     console = Console()
@@ -103,7 +109,7 @@ def evaluate(
 
 
 def _run(
-    model: Model,
+    model: LoadedModel,
     labelled: LabelledSet,
     facts: dict[str, Any],
     json: Path | None,
@@ -123,9 +129,9 @@ def _run(
     with contextlib.ExitStack() as stack:
         # Entered first, so that a folder that cannot be written is not found out at the end.
         scratch = None if report is None else stack.enter_context(staged(report, "--report"))
-        with progress(console, len(labelled), "images") as tell:
+        with progress(console, len(labelled), "images") as on_progress:
             evaluated = dataset.evaluate(
-                model.predict, labelled, len(labels), lambda done: tell("scoring", done)
+                model.predict, labelled, len(labels), lambda done: on_progress("scoring", done)
             )
             metrics = {
                 **evaluated.figures(labels),
@@ -136,7 +142,7 @@ def _run(
                 "machine": machine(),
             }
             if scratch is not None:
-                tell("writing the report", None)
+                on_progress("writing the report", None)
                 write_json(scratch / "results" / "metrics.json", metrics)
                 _write_report(scratch / "results", metrics, evaluated, model, labelled)
         if json is not None:
@@ -158,26 +164,26 @@ def _write_report(
     folder: Path,
     metrics: dict[str, Any],
     evaluated: Evaluated,
-    model: Model,
+    model: LoadedModel,
     labelled: LabelledSet,
 ) -> None:
     """Write report.html; its few images go through the network once more, not through memory."""
     from bisenet_ros.inference.cpu.overlay import blend
     from bisenet_ros.metrics.dataset import ends
-    from bisenet_ros.report.dataset import Shown, Story, render
+    from bisenet_ros.report.dataset import ReportData, ReportImage, render
     from bisenet_ros.report.figure import View
     from bisenet_ros.system.atomic_files import write_bytes
 
     palette = labelled.labels.palette()
 
-    def shown(scored: ImageScores) -> Shown:
+    def shown(scored: ImageScores) -> ReportImage:
         image, truth = labelled.read(scored.index)
         mask = model.predict(image)
         view = View(image, truth, mask, blend(image, mask, palette, OPACITY))
-        return Shown(scored.name, scored.miou, view)
+        return ReportImage(scored.name, scored.miou, view)
 
     best, worst = ([shown(one) for one in end] for end in ends(evaluated.images, ENDS))
-    page = render(Story(metrics, labelled.labels, best, worst))
+    page = render(ReportData(metrics, labelled.labels, best, worst))
     write_bytes(folder / "report.html", page.encode())
 
 

@@ -62,7 +62,7 @@ def _export(
     """Write ``target`` and check it; returns what was measured."""
     from bisenet_ros.checkpoints import load
     from bisenet_ros.cli.sizes import parse_size
-    from bisenet_ros.inference.export import writer as exporting
+    from bisenet_ros.inference.export import writer
     from bisenet_ros.inference.export.calibration import labelled_images
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -72,16 +72,16 @@ def _export(
     fitted = tuple(-(-side // network.stride) * network.stride for side in (height, width))
     facts: dict[str, Any] = {"weights": str(source), "input": f"{fitted[0]}x{fitted[1]}"}
     if calibrate is None:
-        exporting.write(target, network, card, (fitted[0], fitted[1]))
+        writer.write(target, network, card, (fitted[0], fitted[1]))
         images = _noise((fitted[0], fitted[1]))
-        facts["difference"] = exporting.check(target, network, card, images)
+        facts["difference"] = writer.check(target, network, card, images)
         return facts
     pairs = labelled_images(calibrate)
     plain = target.parent.parent / f"float32{target.suffix}"
-    exporting.write(plain, network, card, (fitted[0], fitted[1]))
+    writer.write(plain, network, card, (fitted[0], fitted[1]))
     examples = _examples(pairs[::2], len(card.labels), (fitted[0], fitted[1]))
-    facts["difference"] = exporting.check(plain, network, card, examples[:2])
-    exporting.write(target, network, card, (fitted[0], fitted[1]), examples)
+    facts["difference"] = writer.check(plain, network, card, examples[:2])
+    writer.write(target, network, card, (fitted[0], fitted[1]), examples)
     return {**facts, **_compare(plain, target, pairs[1::2], len(card.labels), max_drop)}
 
 

@@ -20,7 +20,7 @@ NAMED = 3  # classes that a message lists
 
 
 @dataclass(frozen=True)
-class Way:
+class InferenceOptions:
     """How images become masks.
 
     Attributes:
@@ -55,7 +55,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Model:
+class LoadedModel:
     """Weights ready to be called.
 
     Attributes:
@@ -86,7 +86,7 @@ class Model:
         }
 
 
-def read_model(path: Path, way: Way) -> Model:
+def read_model(path: Path, way: InferenceOptions) -> LoadedModel:
     """Load weights for a way.
 
     Raises:
@@ -104,12 +104,12 @@ def read_model(path: Path, way: Way) -> Model:
     return _plain(path, way)
 
 
-def _plain(path: Path, way: Way) -> Model:
+def _plain(path: Path, way: InferenceOptions) -> LoadedModel:
     from bisenet_ros.checkpoints import load
-    from bisenet_ros.inference import device as hardware
+    from bisenet_ros.inference.device import choose
     from bisenet_ros.inference.reference import Predictor
 
-    device = hardware.choose(way.device, "fp32").device
+    device = choose(way.device, "fp32").device
     network, card = load(path)
     predictor = Predictor(network, card, device, way.size, way.flip, way.scales)
     facts = {
@@ -119,10 +119,10 @@ def _plain(path: Path, way: Way) -> Model:
         "input": ", ".join(f"{width} × {height}" for height, width in predictor.sizes),
         "mirrored_too": "yes" if way.flip else "no",
     }
-    return Model(path, card, predictor, facts)
+    return LoadedModel(path, card, predictor, facts)
 
 
-def _as_served(path: Path, way: Way) -> Model:
+def _as_served(path: Path, way: InferenceOptions) -> LoadedModel:
     from bisenet_ros.inference import Segmenter
 
     engine, precision = way.engine or "auto", way.precision or "auto"
@@ -135,7 +135,7 @@ def _as_served(path: Path, way: Way) -> Model:
         "precision": segmenter.compute.precision,
         "input": f"{width} × {height}",
     }
-    return Model(path, segmenter.card, lambda image: segmenter([image])[0].mask, facts)
+    return LoadedModel(path, segmenter.card, lambda image: segmenter([image])[0].mask, facts)
 
 
 def parse_scales(text: str) -> tuple[float, ...]:

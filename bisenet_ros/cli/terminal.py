@@ -55,10 +55,10 @@ def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=total)
 
-        def tell(what: str, done: int | None) -> None:
+        def on_progress(what: str, done: int | None) -> None:
             bar.update(task, description=what or None, completed=done)
 
-        yield tell
+        yield on_progress
 
 
 def figure_table(figures: Sequence[tuple[str, str]]) -> Table:

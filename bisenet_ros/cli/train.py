@@ -111,8 +111,8 @@ def _read(recipe: Recipe, console: "Console") -> "Data":
     from bisenet_ros.training.run import Data, splits
 
     def checked(labelled: "LabelledSet") -> "Checked":
-        with progress(console, len(labelled), "images") as tell:
-            return check(labelled, lambda done: tell(f"checking {labelled.split}", done))
+        with progress(console, len(labelled), "images") as on_progress:
+            return check(labelled, lambda done: on_progress(f"checking {labelled.split}", done))
 
     training, validation = splits(recipe)
     return Data(training, validation, checked(training), checked(validation))
@@ -137,12 +137,12 @@ def _run(
         task = bar.add_task("training", total=recipe.iterations, figures="")
         known: dict[str, float] = {}
 
-        def tell(figures: dict[str, float]) -> None:
+        def on_progress(figures: dict[str, float]) -> None:
             known.update(figures)
             bar.update(task, completed=known["step"], figures=_figures(known))
 
         try:
-            trainer = train(prepared, resume, stop_after, tell)
+            trainer = train(prepared, resume, stop_after, on_progress)
         except KeyboardInterrupt:
             bar.stop()
             done = known.get("step", 0) // recipe.interval * recipe.interval

@@ -53,13 +53,13 @@ class Checked:
 
 
 def check(
-    labelled: LabelledSet, tell: Callable[[int], None] | None = None, workers: int = 0
+    labelled: LabelledSet, on_progress: Callable[[int], None] | None = None, workers: int = 0
 ) -> Checked:
     """Read every label and the size of every image.
 
     Args:
         labelled: the set.
-        tell: called with the number of images checked so far, after each.
+        on_progress: called with the number of images checked so far, after each.
         workers: threads; 0 for one a core, up to 8.
 
     Raises:
@@ -75,8 +75,8 @@ def check(
         counts += pixels
         holds[done - 1] = pixels[:n] > 0
         sizes[size] += 1
-        if tell is not None:
-            tell(done)
+        if on_progress is not None:
+            on_progress(done)
     if not holds.any():
         raise DataError(
             f"none of the {len(labelled)} labels of {labelled.split} has a labelled pixel; "

@@ -7,7 +7,7 @@ import platform
 from collections import Counter
 from typing import Any
 
-from bisenet_ros.demo.pipeline import NODE, Plan, Played
+from bisenet_ros.demo.pipeline import NODE, DemoPlan, Played
 from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.recordings.node_outputs import read_json
 from bisenet_ros.system.cpu import cpu_name
@@ -15,7 +15,7 @@ from bisenet_ros.system.cpu import cpu_name
 STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 
 
-def metrics(plan: Plan, drive: Drive, played: Played) -> dict[str, Any]:
+def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
     """Everything measured, as JSON values; the names of spec and README come first.
 
     ``frames`` holds the figures of each mask, ``problems`` what :func:`problems` finds.

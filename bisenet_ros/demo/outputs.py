@@ -1,4 +1,4 @@
-"""Turns a recorded drive into the files people look at."""
+"""ValidationSampler a recorded drive into the files people look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bisenet_ros.demo.pipeline import Played
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.report.bag import Shown, Story, render
+from bisenet_ros.report.bag import ReportData, ReportImage, render
 from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.video import write_video
 from bisenet_ros.system.atomic_files import write_bytes
@@ -26,7 +26,7 @@ def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> No
     chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
     shown = look_up(chosen, drive, played, numbers)
     labels = played.recording.label_set()
-    story = Story(metrics, labels, numbers, *shown, film=film)
+    story = ReportData(metrics, labels, numbers, *shown, film=film)
     if story.hero is not None:
         caption = (
             f"{drive.path.name}, frame {story.hero.number + 1} of {len(numbers)}: "
@@ -61,19 +61,19 @@ def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
 
 def look_up(
     chosen: Chosen, drive: Drive, played: Played, numbers: dict[int, int]
-) -> tuple[Shown | None, list[Shown], list[Shown]]:
+) -> tuple[ReportImage | None, list[ReportImage], list[ReportImage]]:
     """The chosen frames with their pictures."""
     hero, best, worst = chosen
     wanted = {f["stamp"]: numbers[f["stamp"]] for f in (hero, *best, *worst) if f is not None}
     pairs = drive.read(set(wanted.values()))
 
-    def shown(figures: dict[str, Any]) -> Shown:
+    def shown(figures: dict[str, Any]) -> ReportImage:
         stamp = figures["stamp"]
         image, truth = pairs[wanted[stamp]]
         if truth is None:
             truth = np.full(image.shape[:2], UNLABELLED, np.uint8)
         mask, overlay = played.recording.mask(stamp), played.recording.overlay(stamp)
-        return Shown(wanted[stamp], figures["miou"], View(image, truth, mask, overlay))
+        return ReportImage(wanted[stamp], figures["miou"], View(image, truth, mask, overlay))
 
     return (
         None if hero is None else shown(hero),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,20 +12,20 @@ from typing import Any
 
 from bisenet_ros.recordings.node_outputs import Recording, read_json
 from bisenet_ros.system.environment import ros_environment
-from bisenet_ros.system.subprocesses import Child, wait_until
+from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABELS_TOPIC = "/camera/labels/compressed"
 NODE = "bisenet"
-START_PATIENCE = 180.0  # seconds; a busy robot reads torch from its disk for a while
-LAST_MASK_PATIENCE = 60.0  # seconds; a slow network has the newest frame still before it
-DIAGNOSTICS_PATIENCE = 5.0  # seconds; they come once a second
+START_TIMEOUT_S = 180.0  # seconds; a busy robot reads torch from its disk for a while
+LAST_MASK_TIMEOUT_S = 60.0  # seconds; a slow network has the newest frame still before it
+DIAGNOSTICS_TIMEOUT_S = 5.0  # seconds; they come once a second
 
 Progress = Callable[[str, int | None], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """What to play through what: a bag, at ``rate`` frames a second, with which weights and device.
 
     ``weights`` None: those the node takes by itself.
@@ -51,13 +50,14 @@ class Played:
         return self.player["stamps"]
 
 
-def play(plan: Plan, folder: Path, progress: Progress) -> Played:
+def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executable) -> Played:
     """Start node, recorder and player, each when the one before is ready; stop all at the end.
 
     Args:
-        plan: see :class:`Plan`.
+        plan: see :class:`DemoPlan`.
         folder: where the recording and the processes' logs go.
         progress: called with what is going on and the number of masks so far, None where it stays.
+        executable: how to start the package's ROS programs.
 
     Raises:
         ChildError: a process could not start or failed, told in its own words.
@@ -67,7 +67,7 @@ def play(plan: Plan, folder: Path, progress: Progress) -> Played:
     with contextlib.ExitStack() as running:
 
         def start(name: str, *arguments: str) -> Child:
-            command = [sys.executable, "-m", f"bisenet_ros.ros.{name}", *arguments]
+            command = [*executable(name), *arguments]
             child = Child(name, command, folder / f"{name}.log", environment)
             return running.enter_context(child)
 
@@ -86,7 +86,7 @@ def play(plan: Plan, folder: Path, progress: Progress) -> Played:
     return Played(played, recording)
 
 
-def node_arguments(plan: Plan) -> list[str]:
+def node_arguments(plan: DemoPlan) -> list[str]:
     """Command line of segmentation_node: every frame, since the player sets the rate."""
     parameters = {
         "image_topic": IMAGE_TOPIC.removesuffix("/compressed"),
@@ -112,7 +112,7 @@ def scorer_arguments(recording: Recording) -> list[str]:
     return ["--ros-args", "-r", "__ns:=/", *_assigned(parameters)]
 
 
-def player_arguments(plan: Plan, result: Path) -> list[str]:
+def player_arguments(plan: DemoPlan, result: Path) -> list[str]:
     """Command line of camera_player."""
     return [
         *(str(plan.bag.absolute()), "--topic", IMAGE_TOPIC, "--also", LABELS_TOPIC),
@@ -128,7 +128,7 @@ def _assigned(parameters: dict[str, Any]) -> list[str]:
 
 
 def _wait_ready(child: Child, children: Sequence[Child]) -> None:
-    wait_until(lambda: "ready" in child.output, children, START_PATIENCE, f"{child.name} is ready")
+    wait_until(lambda: "ready" in child.output, children, START_TIMEOUT_S, f"{child.name} is ready")
 
 
 def _follow(
@@ -159,13 +159,13 @@ def _wait_for_last(
         stamps = recording.mask_stamps()
         progress("waiting for the last mask", len(stamps))
         now = time.monotonic()
-        if told is None and (last in stamps or now - started > LAST_MASK_PATIENCE):
+        if told is None and (last in stamps or now - started > LAST_MASK_TIMEOUT_S):
             told = now
         if told is None:
             return False
-        return _counted(recording, len(stamps)) or now - told > DIAGNOSTICS_PATIENCE
+        return _counted(recording, len(stamps)) or now - told > DIAGNOSTICS_TIMEOUT_S
 
-    wait_until(over, children, LAST_MASK_PATIENCE + 2 * DIAGNOSTICS_PATIENCE, "the last mask")
+    wait_until(over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask")
 
 
 def _counted(recording: Recording, masks: int) -> bool:

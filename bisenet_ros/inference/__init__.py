@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bisenet_ros.inference.segmenter import Result, Segmenter, Wanted
+    from bisenet_ros.inference.segmenter import OutputRequest, Result, Segmenter
 
-__all__ = ["Result", "Segmenter", "Wanted"]
+__all__ = ["Result", "Segmenter", "OutputRequest"]
 
 
 def __getattr__(name: str) -> Any:

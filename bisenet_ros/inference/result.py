@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputRequest:
     """What to build beside the mask, and how.
 
     Attributes:

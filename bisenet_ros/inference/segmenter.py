@@ -10,11 +10,11 @@ import numpy as np
 from bisenet_ros.errors import ArgumentError, DataError, WeightsError
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
-from bisenet_ros.inference.result import Result, Times, Wanted
+from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
 ORDERS = ("rgb", "bgr")
-MASK_ONLY = Wanted()
+MASK_ONLY = OutputRequest()
 
 
 class Segmenter:
@@ -83,14 +83,14 @@ class Segmenter:
         self,
         images: Sequence[np.ndarray],
         order: str | Sequence[str] = "rgb",
-        wanted: Wanted | Sequence[Wanted] = MASK_ONLY,
+        request: OutputRequest | Sequence[OutputRequest] = MASK_ONLY,
     ) -> list[Result]:
         """Segment a batch of images, of different sizes if need be.
 
         Args:
             images: (H, W, 3) uint8 each, H and W at least 1; any strides.
             order: ``rgb`` or ``bgr``, one for all or one an image.
-            wanted: what to build, one for all or one an image.
+            request: what to build, one for all or one per image.
 
         Returns:
             One result an image, in order; see :class:`Result` for whose the arrays are.
@@ -101,10 +101,10 @@ class Segmenter:
         if not len(images):
             return []
         orders = _one_each(order, len(images), str)
-        wishes = _one_each(wanted, len(images), Wanted)
+        requests = _one_each(request, len(images), OutputRequest)
         for image, kind in zip(images, orders, strict=True):
             _check_image(image, kind)
-        return self.engine.pipeline(images, orders, wishes)
+        return self.engine.pipeline(images, orders, requests)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run on 1 to ``batch`` grey images, so that the first frames do not pay for set-up."""
@@ -147,4 +147,4 @@ def _one_each(value, count: int, kind: type) -> list:  # type: ignore[no-untyped
     return values
 
 
-__all__ = ["ORDERS", "Result", "Segmenter", "Times", "Wanted"]
+__all__ = ["ORDERS", "Result", "Segmenter", "Times", "OutputRequest"]

@@ -24,7 +24,7 @@ from bisenet_ros.metrics.confusion import (
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-class Named(Protocol):
+class NamedSample(Protocol):
     """An image of a data set, as far as it matters here."""
 
     @property
@@ -40,7 +40,7 @@ class LabelledImages(Protocol):
         """Class names and colours."""
 
     @property
-    def samples(self) -> Sequence[Named]:
+    def samples(self) -> Sequence[NamedSample]:
         """One an image, in order."""
 
     def __len__(self) -> int: ...
@@ -101,7 +101,7 @@ def evaluate(
     predict: Predict,
     labelled: LabelledImages,
     num_classes: int,
-    tell: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Evaluated:
     """Score ``predict`` on every image of a set, at the labels' own sizes.
 
@@ -109,7 +109,7 @@ def evaluate(
         predict: (H, W, 3) uint8 RGB → (H, W) uint8 ids, 255 where it is none.
         labelled: the set.
         num_classes: of the network.
-        tell: called with the number of images done, after each.
+        on_progress: called with the number of images done, after each.
 
     Raises:
         DataError: an image cannot be read, a label holds an id that the network has no class for,
@@ -127,8 +127,8 @@ def evaluate(
         edges.append(boundary.boundary_f(truth, mask, num_classes))
         images.append(_image_scores(index, name, truth.shape, scores(counts), edges[-1]))
         confusion += counts
-        if tell is not None:
-            tell(index + 1)
+        if on_progress is not None:
+            on_progress(index + 1)
     if not confusion.any():
         raise DataError(
             f"{len(labelled)} images hold no labelled pixel, so there is nothing to score; "

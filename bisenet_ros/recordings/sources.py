@@ -25,19 +25,19 @@ _WEBCAM = re.compile(r"(?:webcam:|/dev/video)(\d+)")
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class SourceFrame:
     """One camera image of a source, not decoded yet.
 
     Attributes:
         stamp_ns: when it was taken, in ns; only differences count where the source is not stamped.
         load: gives the bag's message, or (H, W, 3) uint8 BGR; DataError if it is broken. Call it
             before asking for the next frame.
-        beside: messages of other topics that belong to this frame, as (ns after it, message).
+        companions: messages of other topics that belong to this frame, as (ns after it, message).
     """
 
     stamp_ns: int
     load: Callable[[], Message | np.ndarray]
-    beside: tuple[tuple[int, Message], ...] = ()
+    companions: tuple[tuple[int, Message], ...] = ()
 
 
 class Source(Protocol):
@@ -55,7 +55,7 @@ class Source(Protocol):
     stamped: bool
     live: bool
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """All frames, from the first one; callable again unless the source is live."""
 
     def close(self) -> None:
@@ -86,7 +86,9 @@ def open_source(name: str, topic: str | None = None, also: Sequence[str] = ()) -
     return FolderSource(path) if path.is_dir() else VideoSource(path)
 
 
-def cut(frames: Iterator[Frame], start: float, duration: float | None) -> Iterator[Frame]:
+def cut(
+    frames: Iterator[SourceFrame], start: float, duration: float | None
+) -> Iterator[SourceFrame]:
     """The frames from ``start`` seconds after the first one on, for ``duration`` seconds."""
     origin: int | None = None
     begin = round(start * 1e9)
@@ -118,17 +120,17 @@ class BagSource:
             raise
         self.camera_info = self._find_camera_info()
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames in the order recorded.
 
         A message beside the images belongs to the frame recorded last before it, or to the next
         one if it is not older than that: a driver may send camera_info first.
         """
-        beside = (*self.also, *([self.camera_info] if self.camera_info else []))
+        companions = (*self.also, *([self.camera_info] if self.camera_info else []))
         current: Message | None = None
         early: list[Message] = []
         since: list[Message] = []
-        for message in self.bag.messages([self.topic, *beside]):
+        for message in self.bag.messages([self.topic, *companions]):
             if message.topic != self.topic:
                 since.append(message)
                 continue
@@ -152,9 +154,9 @@ class BagSource:
         return None
 
 
-def _bag_frame(message: Message, beside: list[Message]) -> Frame:
-    delays = tuple((max(0, other.log_ns - message.log_ns), other) for other in beside)
-    return Frame(message.stamp_ns, lambda: message, delays)
+def _bag_frame(message: Message, companions: list[Message]) -> SourceFrame:
+    delays = tuple((max(0, other.log_ns - message.log_ns), other) for other in companions)
+    return SourceFrame(message.stamp_ns, lambda: message, delays)
 
 
 class FolderSource:
@@ -176,10 +178,10 @@ class FolderSource:
                 f"metadata.yaml{hint}"
             )
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """One frame a file, at the default rate."""
         for index, path in enumerate(self.paths):
-            yield Frame(round(index * 1e9 / DEFAULT_RATE), partial(_read_image, path))
+            yield SourceFrame(round(index * 1e9 / DEFAULT_RATE), partial(_read_image, path))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -212,13 +214,15 @@ class VideoSource:
         self.rate = rate if 0 < rate < 1e4 else DEFAULT_RATE  # NaN and 0: the file does not say
         self.period_ns = round(1e9 / self.rate)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames in the order shown."""
         capture = self._open()
         try:
             index = 0
             while capture.grab():
-                yield Frame(round(index * 1e9 / self.rate), lambda: _retrieve(capture, self.name))
+                yield SourceFrame(
+                    round(index * 1e9 / self.rate), lambda: _retrieve(capture, self.name)
+                )
                 index += 1
         finally:
             capture.release()
@@ -258,10 +262,10 @@ class WebcamSource:
             raise DataError(f"{name}: {device} gives no images; is it a camera, and free to use?")
         self.capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a queue would only make frames old
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames as they come, stamped with the wall clock."""
         while self.capture.grab():
-            yield Frame(time.time_ns(), lambda: _retrieve(self.capture, self.name))
+            yield SourceFrame(time.time_ns(), lambda: _retrieve(self.capture, self.name))
         raise DataError(f"{self.name} gives no more images; was it unplugged?")
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ SAMPLE_CREDIT = Markup(
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportImage:
     """A frame with its pictures: its number in the drive, its mIoU, and the view."""
 
     number: int
@@ -45,7 +45,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Story:
+class ReportData:
     """What the report is made of.
 
     Attributes:
@@ -60,13 +60,13 @@ class Story:
     metrics: dict[str, Any]
     labels: LabelSet
     numbers: dict[int, int]
-    hero: Shown | None = None
-    best: list[Shown] = field(default_factory=list)
-    worst: list[Shown] = field(default_factory=list)
+    hero: ReportImage | None = None
+    best: list[ReportImage] = field(default_factory=list)
+    worst: list[ReportImage] = field(default_factory=list)
     film: Path | None = None
 
 
-def render(story: Story) -> str:
+def render(story: ReportData) -> str:
     """The page as HTML."""
     metrics, labels = story.metrics, story.labels
     return fill(
@@ -96,13 +96,13 @@ def film_source(film: Path | None) -> dict[str, str] | None:
     return {"data": data_uri("video/mp4", film.read_bytes())}
 
 
-def tiles(shown: Shown, labels: LabelSet) -> dict[str, Any]:
+def tiles(shown: ReportImage, labels: LabelSet) -> dict[str, Any]:
     """The pictures of a frame as URLs."""
     name = f"Frame {shown.number + 1}"
     return {"name": name, "miou": shown.miou, "pictures": pictures(shown.view, labels)}
 
 
-def miou_chart(story: Story) -> str:
+def miou_chart(story: ReportData) -> str:
     """MIoU and pixel accuracy of each frame."""
     frames = _in_order(story)
     series = [
@@ -112,7 +112,7 @@ def miou_chart(story: Story) -> str:
     return line_chart("Scores along the drive", "frame", "share", series, (0, 1))
 
 
-def age_chart(story: Story) -> str:
+def age_chart(story: ReportData) -> str:
     """Age of each mask at its arrival, with the median and the 95th percentile."""
     frames = _in_order(story)
     series = [Series("age", "first", [(n, f["age_ms"]) for n, f in frames])]
@@ -124,7 +124,7 @@ def age_chart(story: Story) -> str:
     return line_chart("Age of the masks", "frame", "ms", series)
 
 
-def _in_order(story: Story) -> list[tuple[int, dict[str, Any]]]:
+def _in_order(story: ReportData) -> list[tuple[int, dict[str, Any]]]:
     """The masks' figures by frame number; a mask of a stamp that was never played has none."""
     known = [f for f in story.metrics["frames"] if f["stamp"] in story.numbers]
     return sorted(

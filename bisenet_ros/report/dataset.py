@@ -29,7 +29,7 @@ SMALLEST_MISTAKE = 0.01  # of the true class
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportImage:
     """An image with its pictures: its name in the set, its mIoU, and the view."""
 
     name: str
@@ -38,7 +38,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Story:
+class ReportData:
     """What the report is made of.
 
     Attributes:
@@ -49,11 +49,11 @@ class Story:
 
     metrics: dict[str, Any]
     labels: LabelSet
-    best: list[Shown] = field(default_factory=list)
-    worst: list[Shown] = field(default_factory=list)
+    best: list[ReportImage] = field(default_factory=list)
+    worst: list[ReportImage] = field(default_factory=list)
 
 
-def render(story: Story) -> str:
+def render(story: ReportData) -> str:
     """The page as HTML."""
     metrics, labels = story.metrics, story.labels
     return fill(
@@ -73,7 +73,7 @@ def render(story: Story) -> str:
     )
 
 
-def tiles(shown: Shown, labels: LabelSet) -> dict[str, Any]:
+def tiles(shown: ReportImage, labels: LabelSet) -> dict[str, Any]:
     """The pictures of an image as URLs."""
     view = shrunk(shown.view)
     return {"name": shown.name, "miou": shown.miou, "pictures": pictures(view, labels)}
@@ -93,7 +93,7 @@ def shrunk(view: View, widest: int = WIDEST) -> View:
     return View(fit(view.image), fit(view.truth), fit(view.mask), fit(view.overlay))
 
 
-def legend_of(shown: list[Shown], labels: LabelSet) -> list[tuple[str, str]]:
+def legend_of(shown: list[ReportImage], labels: LabelSet) -> list[tuple[str, str]]:
     """(name, colour) of the classes to be seen in the pictures; sets may have hundreds."""
     seen: set[int] = set()
     for each in shown:

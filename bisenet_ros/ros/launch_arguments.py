@@ -18,7 +18,7 @@ from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, expected
 from bisenet_ros.system.environment import recommended_environment
 
-PATIENCE = (
+TIMEOUT_S = (
     "4.0"  # seconds; the node leaves within 2 of SIGINT, a starved machine may need twice that
 )
 BOOLEANS = ("true", "false", "True", "False")  # Python launch files pass the latter two
@@ -133,8 +133,8 @@ def process_options(configurations: Mapping[str, str]) -> dict[str, Any]:
     options = {
         "additional_env": recommended_environment(os.environ),
         "output": "screen",
-        "sigterm_timeout": PATIENCE,
-        "sigkill_timeout": PATIENCE,
+        "sigterm_timeout": TIMEOUT_S,
+        "sigkill_timeout": TIMEOUT_S,
     }
     if shutil.which("setpriv") and "launch-prefix" not in configurations:
         # launch that is ended by SIGTERM leaves its children behind; with this they get SIGINT.

@@ -12,8 +12,10 @@ from types import TracebackType
 
 from bisenet_ros.errors import BisenetError
 
+Executable = Callable[[str], list[str]]  # from a program's name to its command line
+
 POLL = 0.05  # seconds between two looks at a child
-PATIENCE = 10.0  # seconds a child has for leaving, before it is killed
+TIMEOUT_S = 10.0  # seconds a child has for leaving, before it is killed
 _LOG_PREFIX = re.compile(r"^\[(?P<level>[A-Z]+)\] \[[\d.]+\] \[[^\]]*\]: ")  # as rclpy logs
 
 
@@ -72,7 +74,7 @@ class Child:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT_S)
         finally:
             if self.process.poll() is None:
                 self.process.kill()

@@ -81,10 +81,10 @@ class RandomView:
             y, x = np.unravel_index(random.choice(rare), label.shape)
             # Near the middle, not in it: the class must not learn to sit at the centre.
             jitter = random.uniform(0.2, 0.8, 2)
-            wish = [y - jitter[0] * self.size[0] / zoom, x - jitter[1] * self.size[1] / zoom]
+            request = [y - jitter[0] * self.size[0] / zoom, x - jitter[1] * self.size[1] / zoom]
             corner = [
                 float(np.clip(w, min(0, span), max(0, span)))
-                for w, span in zip(wish, spans, strict=True)
+                for w, span in zip(request, spans, strict=True)
             ]
         else:
             corner = [float(random.uniform(min(0, s), max(0, s))) for s in spans]

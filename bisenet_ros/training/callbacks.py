@@ -46,7 +46,7 @@ class Journal(Callback):
     Args:
         path: the file.
         images: in the training split; what makes an epoch.
-        tell: called with the newest figures after each step and each validation.
+        on_progress: called with the newest figures after each step and each validation.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Journal(Callback):
         path: Path,
         recipe: Recipe,
         images: int,
-        tell: Callable[[dict[str, float]], None] | None = None,
+        on_progress: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
         self.path, self.recipe, self.images = path, recipe, images
-        self.tell = tell or (lambda _: None)
+        self.on_progress = on_progress or (lambda _: None)
         self._since: tuple[float, int] = (0.0, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -81,7 +81,7 @@ class Journal(Callback):
         if (batch_idx + 1) % self.recipe.accumulate or not trainer.is_global_zero:
             return
         figures = self._figures(trainer)
-        self.tell(figures)
+        self.on_progress(figures)
         if trainer.global_step % EVERY == 0:
             self._write(figures)
 
@@ -89,7 +89,7 @@ class Journal(Callback):
         if trainer.is_global_zero:
             found = {name: float(trainer.callback_metrics[name]) for name in VALIDATED}
             self._write({**self._figures(trainer), **found})
-            self.tell(found)
+            self.on_progress(found)
             # Validation's time is not the training's.
             self._since = (time.monotonic(), trainer.global_step)
 

@@ -31,7 +31,7 @@ from bisenet_ros.training.fine_tuning import start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
-from bisenet_ros.training.sampling import Share, Stream, Turns
+from bisenet_ros.training.sampling import ResumableSampler, Stream, ValidationSampler
 from bisenet_ros.training.sync_norm import synchronise
 from bisenet_ros.training.weighting import class_weights
 
@@ -138,7 +138,7 @@ def train(
     prepared: Prepared,
     resume: bool = False,
     stop_after: int = 0,
-    tell: Callable[[dict[str, float]], None] | None = None,
+    on_progress: Callable[[dict[str, float]], None] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> pl.Trainer:
     """Train; the module holds the averaged weights at the end.
@@ -150,7 +150,7 @@ def train(
         prepared: from :func:`prepare`.
         resume: go on from ``last.ckpt``, bit for bit as if the run had not stopped (on a CPU).
         stop_after: end this session after so many steps of the run; 0: at the recipe's end.
-        tell: called with the newest figures after each step and each validation.
+        on_progress: called with the newest figures after each step and each validation.
         callbacks: more of Lightning's.
 
     Raises:
@@ -161,7 +161,7 @@ def train(
     recipe, out = prepared.recipe, Path(prepared.recipe.out)
     last = out / "last.ckpt"
     start = steps_done(last) if resume else 0
-    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), tell)
+    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), on_progress)
     trainer = pl.Trainer(
         max_steps=min(recipe.iterations, stop_after or recipe.iterations),
         max_epochs=-1,
@@ -202,7 +202,7 @@ def _hush() -> None:
     for about in (
         ".*exists and is not empty",  # a run that is resumed, or has its recipe already
         ".*is smaller than the logging interval",
-        ".*your dataloader is not resumable",  # ``Share`` is
+        ".*your dataloader is not resumable",  # ``ResumableSampler`` is
         ".*does not have many workers",  # the data lies in memory
         ".*LeafSpec.* is deprecated",
     ):
@@ -218,7 +218,9 @@ def steps_done(checkpoint: Path) -> int:
 
 def validation_loader(validation: LabelledSet) -> DataLoader:
     """One image at a time, as it is; they need not be of one size."""
-    return DataLoader(TrainingImages(validation), batch_size=1, sampler=Turns(len(validation)))
+    return DataLoader(
+        TrainingImages(validation), batch_size=1, sampler=ValidationSampler(len(validation))
+    )
 
 
 def training_loader(recipe: Recipe, data: Data, start: int) -> DataLoader:
@@ -235,7 +237,9 @@ def training_loader(recipe: Recipe, data: Data, start: int) -> DataLoader:
     donors = {c: data.counted.images_with(c) for c in rare}
     stream = Stream(TrainingImages(data.training), view, recipe.seed, donors, recipe.paste_chance)
     batch = recipe.batch // recipe.accumulate
-    share = Share(recipe.iterations * recipe.accumulate, batch, start * recipe.accumulate)
+    share = ResumableSampler(
+        recipe.iterations * recipe.accumulate, batch, start * recipe.accumulate
+    )
     return DataLoader(
         stream,
         batch_size=batch // (recipe.devices * recipe.nodes),

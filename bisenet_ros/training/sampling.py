@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, Sampler
 from bisenet_ros.training.augmentation import RandomView, paste
 
 
-class Pairs(Protocol):
+class ImageLabelPairs(Protocol):
     """Images and labels by number."""
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Stream(Dataset):
 
     def __init__(
         self,
-        pairs: Pairs,
+        pairs: ImageLabelPairs,
         view: RandomView,
         seed: int,
         donors: dict[int, np.ndarray] | None = None,
@@ -82,7 +82,7 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 @dataclass
-class Share(Sampler[int]):
+class ResumableSampler(Sampler[int]):
     """This process' items of the stream, from ``start`` batches on.
 
     Attributes:
@@ -107,7 +107,7 @@ class Share(Sampler[int]):
 
 
 @dataclass
-class Turns(Sampler[int]):
+class ValidationSampler(Sampler[int]):
     """This process' share of 0 … ``count`` − 1, for validation: each number falls to one of all."""
 
     count: int

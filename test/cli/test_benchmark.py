@@ -89,7 +89,7 @@ def children() -> set[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_busy_processes_are_measured_beside_and_ended(tmp_path, small_weights):
     before = children()
-    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--contend", 2)
+    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--cpu_load", 2)
     assert [row["busy"] for row in found["rows"]] == [0, 0, 2, 2]
     assert {row["name"].partition(",")[0] for row in found["rows"]} == {"usual", "bisenet_ros"}
     assert found["rows"][-1]["times_quiet"] > 0

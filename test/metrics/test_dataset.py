@@ -24,7 +24,7 @@ LABELS = LabelSet(("road", "tree", "kerb"), ((128, 64, 128), (107, 142, 35), (10
 
 
 @dataclass
-class Named:
+class NamedSample:
     name: str
 
 
@@ -38,7 +38,7 @@ class MadeUp:
             (np.repeat(mask[..., None], 3, 2), truth)
             for mask, truth in zip(masks, truths, strict=True)
         ]
-        self.samples = tuple(Named(f"street_{i}") for i in range(len(masks)))
+        self.samples = tuple(NamedSample(f"street_{i}") for i in range(len(masks)))
 
     def __len__(self) -> int:
         return len(self.pairs)

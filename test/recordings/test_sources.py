@@ -11,7 +11,7 @@ from bisenet_ros.recordings.rosbag import Message
 from bisenet_ros.recordings.sources import (
     BagSource,
     FolderSource,
-    Frame,
+    SourceFrame,
     VideoSource,
     cut,
     open_source,
@@ -66,7 +66,7 @@ def test_a_video_plays_at_its_own_rate_and_again(tmp_path: Path):
 
 
 def test_cut_takes_seconds_from_the_first_frame_on():
-    frames = [Frame(100 * 10**9 + i * 10**8, lambda: np.zeros(0)) for i in range(10)]
+    frames = [SourceFrame(100 * 10**9 + i * 10**8, lambda: np.zeros(0)) for i in range(10)]
 
     def kept(start: float, duration: float | None) -> list[int]:
         return [frames.index(f) for f in cut(iter(frames), start, duration)]
@@ -95,7 +95,7 @@ def test_what_was_recorded_beside_a_frame_stays_with_it(tmp_path: Path):
         message = frame.load()
         assert isinstance(message, Message)
         assert message.stamp_ns == frame.stamp_ns
-        beside = [(delay, m.topic.name, m.stamp_ns) for delay, m in frame.beside]
+        beside = [(delay, m.topic.name, m.stamp_ns) for delay, m in frame.companions]
         found.append((frame.stamp_ns, beside))
     assert found == [
         (100, [(0, "/cam/camera_info", 100), (30, "/note", 130), (50, "/other/mask", 100)]),
@@ -109,7 +109,7 @@ def test_the_drive_has_a_label_beside_each_frame():
     frames = list(source.frames())
     assert len(frames) == 101
     for frame in frames:
-        assert [(delay, m.stamp_ns) for delay, m in frame.beside] == [(0, frame.stamp_ns)]
+        assert [(delay, m.stamp_ns) for delay, m in frame.companions] == [(0, frame.stamp_ns)]
     source.close()
 
 

@@ -14,18 +14,18 @@ from html_page import Page
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import dataset as dataset_report
 from bisenet_ros.report import html as page
-from bisenet_ros.report.dataset import Shown, Story
+from bisenet_ros.report.dataset import ReportData, ReportImage
 from bisenet_ros.report.figure import View
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))
 FIGURES = {"iou": 0.5, "precision": 0.6, "recall": 0.7, "share": 0.5, "boundary_f": 0.4}
 
 
-def shown(name: str, miou: float, size: tuple[int, int] = (30, 40)) -> Shown:
+def shown(name: str, miou: float, size: tuple[int, int] = (30, 40)) -> ReportImage:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     truth = np.zeros(size, np.uint8)
     truth[:10], truth[-2:] = 1, 255
-    return Shown(name, miou, View(image, truth, np.zeros(size, np.uint8), image // 2))
+    return ReportImage(name, miou, View(image, truth, np.zeros(size, np.uint8), image // 2))
 
 
 def metrics(**changes: Any) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def metrics(**changes: Any) -> dict[str, Any]:
     }
 
 
-def story(**changes: Any) -> Story:
-    return Story(metrics(**changes), LABELS, [shown("a", 0.6)], [shown("b", 0.4)])
+def story(**changes: Any) -> ReportData:
+    return ReportData(metrics(**changes), LABELS, [shown("a", 0.6)], [shown("b", 0.4)])
 
 
 def words(text: str) -> str:
@@ -104,7 +104,7 @@ def test_warnings_stand_at_the_top():
 
 
 def test_without_pictures_there_is_still_a_report():
-    text = dataset_report.render(Story(metrics(), LABELS))
+    text = dataset_report.render(ReportData(metrics(), LABELS))
     assert Page(text).sources == [] and "Best images" not in text
 
 
@@ -149,7 +149,7 @@ def test_a_matrix_of_many_classes_is_a_picture():
         "confusion": counts.tolist(),
         "per_class": {name: FIGURES for name in labels.names},
     }
-    found = Page(dataset_report.render(Story(metrics(**changes), labels)))
+    found = Page(dataset_report.render(ReportData(metrics(**changes), labels)))
     assert found.sources == [uri]
     assert page.heat_picture([[1, 0], [0, 1]]) is None
 

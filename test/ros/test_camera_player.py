@@ -311,7 +311,7 @@ def test_no_subscribers_is_a_bar_not_met(start: Start, peer: Peer):
 LIVE = """
 import sys, time
 import numpy as np
-from bisenet_ros.recordings.sources import Frame
+from bisenet_ros.recordings.sources import SourceFrame
 from bisenet_ros.ros import player
 
 
@@ -321,7 +321,7 @@ class Camera:
     def frames(self):
         for index in range(200):
             time.sleep(0.005)
-            yield Frame(time.time_ns(), lambda: np.full((4, 6, 3), index, np.uint8))
+            yield SourceFrame(time.time_ns(), lambda: np.full((4, 6, 3), index, np.uint8))
 
     def close(self):
         print("closed")

@@ -46,7 +46,7 @@ def test_waiting_in_vain_tells_what_for(tmp_path):
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("bisenet_ros.system.subprocesses.PATIENCE", 0.5)
+    monkeypatch.setattr("bisenet_ros.system.subprocesses.TIMEOUT_S", 0.5)
     code = "import signal,time; signal.signal(2, lambda *_: None); print('up', flush=True)\n"
     running = child(tmp_path, code + "while True: time.sleep(1)")
     wait_until(lambda: "up" in running.output, [running], 20, "the start")

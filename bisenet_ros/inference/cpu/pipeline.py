@@ -14,13 +14,13 @@ from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
 from bisenet_ros.inference.cpu.overlay import blend
 from bisenet_ros.inference.engines.base import Engine
-from bisenet_ros.inference.result import Result, Times, Wanted
+from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.labels import UNLABELLED
 
 NO_TIMES = Times(0, 0, 0)
 
 
-class PixelPath:
+class CpuPipeline:
     """Camera images in, results out; in the steady state only the network allocates.
 
     Args:
@@ -34,7 +34,7 @@ class PixelPath:
         self.buffers = Buffers()
 
     def __call__(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> list[Result]:
         """One result an image; images (H, W, 3) uint8 in the channel order ``rgb`` or ``bgr``."""
         started = time.perf_counter()
@@ -43,8 +43,8 @@ class PixelPath:
         logits = self.engine.forward(batch, self.input_size).numpy()
         forwarded = time.perf_counter()
         built = [
-            self._build(image, order, scores, wish)
-            for image, order, scores, wish in zip(images, orders, logits, wanted, strict=True)
+            self._build(image, order, scores, request)
+            for image, order, scores, request in zip(images, orders, logits, requests, strict=True)
         ]
         times = Times(
             preprocess=1e3 * (prepared - started),
@@ -64,21 +64,25 @@ class PixelPath:
                 cv2.cvtColor(place, cv2.COLOR_BGR2RGB, dst=place)
         return batch
 
-    def _build(self, image: np.ndarray, order: str, logits: np.ndarray, wish: Wanted) -> Result:
+    def _build(
+        self, image: np.ndarray, order: str, logits: np.ndarray, request: OutputRequest
+    ) -> Result:
         shape = image.shape[:2]
-        probable = wish.confidence or wish.threshold > 0
+        probable = request.confidence or request.threshold > 0
         mask = self.buffers.lend(shape, np.uint8)
         probability = classify(logits, mask, self.buffers, probability=probable)
         confidence = overlay = None
         if probability is not None:
-            if wish.threshold > 0:
+            if request.threshold > 0:
                 unlikely = self.buffers.scratch("unlikely", shape, np.bool_)
-                np.less(probability, wish.threshold, out=unlikely)
+                np.less(probability, request.threshold, out=unlikely)
                 np.copyto(mask, UNLABELLED, where=unlikely)
-            if wish.confidence:
+            if request.confidence:
                 confidence = self._as_bytes(probability)
-        if wish.overlay:
-            overlay = blend(self._rgb(image, order), mask, self.palette, wish.alpha, self.buffers)
+        if request.overlay:
+            overlay = blend(
+                self._rgb(image, order), mask, self.palette, request.alpha, self.buffers
+            )
         return Result(mask, confidence, overlay, NO_TIMES)
 
     def _as_bytes(self, probability: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.streams import Mark
 from bisenet_ros.inference.cuda.tables import Grid
 
@@ -52,18 +52,18 @@ class FrameBuffers:
         """Send the staged image to the GPU, on the current stream."""
         self.raw.copy_(self.staging, non_blocking=True)
 
-    def outputs(self, confidence: bool, overlay: bool) -> Outputs:
+    def outputs(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
         """Where the kernels write, on the GPU."""
         return self._views(self.out, confidence, overlay)
 
-    def download(self, confidence: bool, overlay: bool) -> Outputs:
+    def download(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
         """Fetch what was written, in one copy on the current stream, to memory of its own."""
         wanted = self.plane * (1 + confidence + 3 * overlay)
         host = torch.empty(wanted, dtype=torch.uint8, pin_memory=self.pinned)
         host.copy_(self.out[:wanted], non_blocking=True)
         return self._views(host, confidence, overlay)
 
-    def _views(self, block: Tensor, confidence: bool, overlay: bool) -> Outputs:
+    def _views(self, block: Tensor, confidence: bool, overlay: bool) -> ClassifyOutputs:
         height, width = self.size
         pixels, start = height * width, self.plane
         mask, likely, picture = block[:pixels].view(height, width), None, None
@@ -72,7 +72,7 @@ class FrameBuffers:
             start += 3 * self.plane
         if confidence:
             likely = block[start : start + pixels].view(height, width)
-        return Outputs(mask, likely, picture)
+        return ClassifyOutputs(mask, likely, picture)
 
 
 class Slot:

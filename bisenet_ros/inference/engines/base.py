@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bisenet_ros.checkpoints import ModelCard
     from bisenet_ros.inference.device import Compute
     from bisenet_ros.inference.export.reader import Exported
-    from bisenet_ros.inference.result import Result, Wanted
+    from bisenet_ros.inference.result import OutputRequest, Result
     from bisenet_ros.networks import SegmentationNetwork
 
 Size = tuple[int, int]  # (height, width) in pixels
@@ -66,7 +66,7 @@ class Pipeline(Protocol):
         """What runs the network."""
 
     def __call__(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> list[Result]:
         """One result per image; images (H, W, 3) uint8 in the channel order ``rgb`` or ``bgr``."""
 

@@ -58,9 +58,9 @@ def on(cpu: Precisions = (), cuda: Precisions = ()) -> Callable[[str], Precision
 def _start_torch(model: RunnableModel, compute: Compute, size: Size) -> Pipeline:
     assert model.network is not None
     if compute.device.type == "cuda":
-        from bisenet_ros.inference.cuda.pipeline import CudaPath
+        from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 
-        return CudaPath(model.network, model.card, compute, size)
+        return CudaPipeline(model.network, model.card, compute, size)
     from bisenet_ros.inference.engines.torch import TorchEngine
 
     engine = TorchEngine(model.network, model.card.mean, model.card.std, compute)
@@ -99,9 +99,9 @@ def _onnxruntime_precisions(device: str) -> Precisions:
 
 def on_cpu(engine: Engine, model: RunnableModel, size: Size) -> Pipeline:
     """The pipeline whose pixels stay on the CPU, around any engine."""
-    from bisenet_ros.inference.cpu.pipeline import PixelPath
+    from bisenet_ros.inference.cpu.pipeline import CpuPipeline
 
-    return PixelPath(engine, model.card.labels.palette(), size)
+    return CpuPipeline(engine, model.card.labels.palette(), size)
 
 
 ENGINES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bisenet_ros.inference.cpu import fused_conv as fused
+from bisenet_ros.inference.cpu import fused_conv
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.input_encoding import PixelTable, take_bytes
 from bisenet_ros.inference.device import Compute
@@ -38,8 +38,8 @@ class TorchEngine:
         slim = take_bytes(inference_graph(network), mean, std)
         self.network: nn.Module = slim.to(compute.device, compute.dtype)
         channels_last(self.network)
-        if self.fuses and compute.device.type == "cpu" and fused.available(compute.dtype):
-            fused.fuse(self.network)
+        if self.fuses and compute.device.type == "cpu" and fused_conv.available(compute.dtype):
+            fused_conv.fuse(self.network)
         self._table = PixelTable(mean, compute.dtype)
         self._buffers = Buffers()
 

@@ -32,7 +32,7 @@ from bisenet_ros.inference.image_encodings import check_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 from bisenet_ros.ros import qos
-from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 from bisenet_ros.system.atomic_files import make_folder, write_json
 
 PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -53,7 +53,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
 }
 TELL_EVERY = 5.0  # seconds between two lines with the running score
 LOOK_EVERY = 0.1  # seconds between two looks at whether everything is connected
-PATIENCE = 0.1  # seconds between looks at the stop flag
+TIMEOUT_S = 0.1  # seconds between looks at the stop flag
 QUEUE = 30  # messages; two seconds of a camera, should the disk be slow
 STATUSES = 100  # a robot's diagnostics have some dozens; a name that changes must not fill memory
 
@@ -139,7 +139,7 @@ class EvaluationNode(Node):
             mask = pixels(message, "mono8")
         except DataError as error:
             return self._refuse(f"mask: {error}")
-        frame = Frame(
+        frame = ScoredFrame(
             stamp=stamp,
             age_ms=(self.get_clock().now().nanoseconds - stamp) / 1e6,
             arrived_s=arrived - self._first_mask,
@@ -293,7 +293,7 @@ def _spin(node: EvaluationNode, stop: threading.Event) -> None:
     executor.add_node(node)
     try:
         while not stop.is_set() and not node.idle:
-            executor.spin_once(timeout_sec=PATIENCE)
+            executor.spin_once(timeout_sec=TIMEOUT_S)
     except ExternalShutdownException:
         stop.set()  # somebody shut the context down: the same as a signal
     finally:

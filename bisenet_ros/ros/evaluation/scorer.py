@@ -25,7 +25,7 @@ FOREIGN_CLOCK_MS = 3_600_000  # an age beyond this says that stamp and clock dif
 
 
 @dataclass
-class Frame:
+class ScoredFrame:
     """Figures of one mask; scores are None as long as no label of its stamp came.
 
     Attributes:
@@ -50,11 +50,11 @@ class Frame:
     pixel_accuracy: float | None = None
 
 
-class Half(NamedTuple):
+class PendingImage(NamedTuple):
     """An image without its other half; masks bring their figures along."""
 
     image: np.ndarray
-    frame: Frame | None = None
+    frame: ScoredFrame | None = None
 
 
 class Waiting:
@@ -62,11 +62,11 @@ class Waiting:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit = limit_bytes
-        self.halves: OrderedDict[int, Half] = OrderedDict()
+        self.halves: OrderedDict[int, PendingImage] = OrderedDict()
         self.bytes = 0
         self.given_up = 0
 
-    def put(self, stamp: int, half: Half) -> None:
+    def put(self, stamp: int, half: PendingImage) -> None:
         """Keep ``half``; one of the same stamp that still waits is given up."""
         self.given_up += self.take(stamp) is not None
         self.halves[stamp] = half
@@ -75,7 +75,7 @@ class Waiting:
             self.take(next(iter(self.halves)))
             self.given_up += 1
 
-    def take(self, stamp: int) -> Half | None:
+    def take(self, stamp: int) -> PendingImage | None:
         """The half of that stamp, which waits no longer, or None."""
         half = self.halves.pop(stamp, None)
         self.bytes -= 0 if half is None else half.image.nbytes
@@ -97,12 +97,12 @@ class Scorer:
         self.masks = self.labels = self.scored = 0
         self.refused: Counter[str] = Counter()
         self.confusion = np.zeros((UNLABELLED, UNLABELLED + 1), np.int64)
-        self.frames: deque[Frame] = deque(maxlen=remembered)
+        self.frames: deque[ScoredFrame] = deque(maxlen=remembered)
         self._waiting_masks = Waiting(waiting_bytes)
         self._waiting_labels = Waiting(waiting_bytes)
         self._first_s = self._last_s = 0.0
 
-    def add_mask(self, mask: np.ndarray, frame: Frame) -> None:
+    def add_mask(self, mask: np.ndarray, frame: ScoredFrame) -> None:
         """Count a mask (H, W) uint8 that has just come, and score it if its label is there."""
         self._first_s = self._first_s if self.masks else frame.arrived_s
         self._last_s = frame.arrived_s
@@ -110,7 +110,7 @@ class Scorer:
         self.frames.append(frame)
         label = self._waiting_labels.take(frame.stamp)
         if label is None:
-            self._waiting_masks.put(frame.stamp, Half(mask, frame))
+            self._waiting_masks.put(frame.stamp, PendingImage(mask, frame))
         else:
             self._score(frame, mask, label.image)
 
@@ -119,7 +119,7 @@ class Scorer:
         self.labels += 1
         mask = self._waiting_masks.take(stamp)
         if mask is None or mask.frame is None:
-            self._waiting_labels.put(stamp, Half(label))
+            self._waiting_labels.put(stamp, PendingImage(label))
         else:
             self._score(mask.frame, mask.image, label)
 
@@ -127,7 +127,7 @@ class Scorer:
         """Count a message that cannot be used."""
         self.refused[reason] += 1
 
-    def _score(self, frame: Frame, mask: np.ndarray, label: np.ndarray) -> None:
+    def _score(self, frame: ScoredFrame, mask: np.ndarray, label: np.ndarray) -> None:
         try:
             truth = decode_ids(label) if label.ndim == 1 else label
         except DataError as error:

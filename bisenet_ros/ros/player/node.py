@@ -20,7 +20,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bisenet_ros.errors import ArgumentError, BarNotMet, BisenetError, DataError
 from bisenet_ros.recordings.rosbag import COMPRESSED, Topic
-from bisenet_ros.recordings.sources import BagSource, Frame, Source, cut, open_source
+from bisenet_ros.recordings.sources import BagSource, Source, SourceFrame, cut, open_source
 from bisenet_ros.ros.player.clock import PlayedClock
 from bisenet_ros.ros.player.messages import image_message, message_class, recorded
 from bisenet_ros.ros.player.options import Options, parse
@@ -58,7 +58,7 @@ class CameraPlayer(Node):
         base = options.as_topic or (source.topic.base if isinstance(source, BagSource) else TOPIC)
         name = f"{base}/compressed" if self.compressed else base
         self.images = self._publisher(CompressedImage if self.compressed else Image, name)
-        self.beside: dict[Topic, tuple[Any, Publisher]] = {}
+        self.companions: dict[Topic, tuple[Any, Publisher]] = {}
         if isinstance(source, BagSource):
             self._add_beside(source, base)
         self.clock = PlayedClock(self, options.clock) if options.clock else None
@@ -72,7 +72,7 @@ class CameraPlayer(Node):
             return
         needs = [(self.images, wanted)]
         needs += [
-            (p, 1) for topic, (_, p) in self.beside.items() if topic.name in self.options.also
+            (p, 1) for topic, (_, p) in self.companions.items() if topic.name in self.options.also
         ]
         deadline = time.monotonic() + self.options.wait_timeout
         while missing := [(p, n) for p, n in needs if p.get_subscription_count() < n]:
@@ -103,7 +103,7 @@ class CameraPlayer(Node):
         if self.options.reliability != "reliable":
             return
         deadline = time.monotonic() + ACKNOWLEDGE_S
-        for publisher in (self.images, *(p for _, p in self.beside.values())):
+        for publisher in (self.images, *(p for _, p in self.companions.values())):
             left = max(0.0, deadline - time.monotonic())
             if not publisher.wait_for_all_acked(Duration(seconds=left)):
                 self.get_logger().warning(
@@ -123,12 +123,12 @@ class CameraPlayer(Node):
             publisher = self._publisher(kind, topic.name)
             if publisher.topic_name == self.images.topic_name:
                 raise ArgumentError(f"--also {topic.name} is the topic the images are played on")
-            self.beside[topic] = kind, publisher
+            self.companions[topic] = kind, publisher
         if source.camera_info is not None:
             name = f"{base.rpartition('/')[0]}/camera_info" if "/" in base else "camera_info"
-            self.beside[source.camera_info] = CameraInfo, self._publisher(CameraInfo, name)
+            self.companions[source.camera_info] = CameraInfo, self._publisher(CameraInfo, name)
 
-    def _play(self, frame: Frame) -> None:
+    def _play(self, frame: SourceFrame) -> None:
         if self.source.live and self._too_early():
             return
         try:
@@ -155,7 +155,7 @@ class CameraPlayer(Node):
         wanted = self.report.first_ns + self.report.frames * period
         return time.monotonic_ns() < wanted - period / 2
 
-    def _due(self, frame: Frame) -> Due:
+    def _due(self, frame: SourceFrame) -> Due:
         if self.source.live:
             return Due(time.monotonic_ns(), frame.stamp_ns)
         due = self.schedule.due(frame.stamp_ns)
@@ -167,9 +167,9 @@ class CameraPlayer(Node):
             )
         return due
 
-    def _play_beside(self, frame: Frame, due: Due) -> None:
-        for delay, other in frame.beside:
-            kind, publisher = self.beside[other.topic]
+    def _play_beside(self, frame: SourceFrame, due: Due) -> None:
+        for delay, other in frame.companions:
+            kind, publisher = self.companions[other.topic]
             try:
                 message = recorded(other, kind)
             except DataError as error:

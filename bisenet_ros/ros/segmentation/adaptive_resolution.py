@@ -17,7 +17,7 @@ CALM = 5.0  # seconds that it must have looked so, before it is tried
 LONGEST_CALM = 80.0  # a try that failed doubles the wait, up to this
 
 
-class Ladder:
+class ResolutionController:
     """Chooses one of ``sizes`` from the time that batches take.
 
     Steps down as soon as the 95th percentile lies above the period. Steps up when the larger size,
@@ -91,7 +91,7 @@ class Models:
     """One model at each size of a ladder; exchanged as a whole, so that the two always fit."""
 
     models: list[Segmenter]
-    ladder: Ladder
+    ladder: ResolutionController
 
     @property
     def current(self) -> Segmenter:
@@ -99,7 +99,7 @@ class Models:
         return self.models[self.ladder.index]
 
 
-def ladder_sizes(size: tuple[int, int], multiple: int = 32) -> list[tuple[int, int]]:
+def resolution_steps(size: tuple[int, int], multiple: int = 32) -> list[tuple[int, int]]:
     """The steps of a (height, width), rounded to multiples of ``multiple``, without repetition."""
     sizes: list[tuple[int, int]] = []
     for step in STEPS:

@@ -14,7 +14,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from bisenet_ros.errors import DataError
-from bisenet_ros.inference import Result, Wanted
+from bisenet_ros.inference import OutputRequest, Result
 from bisenet_ros.ros import messages, qos
 from bisenet_ros.ros.parameters.definition import Parameters
 from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
@@ -26,7 +26,7 @@ MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
 
 
 @dataclass(frozen=True)
-class Frame:
+class ReceivedFrame:
     """A message that passed its check, waiting for its turn, and when it came (perf_counter)."""
 
     message: Image | CompressedImage
@@ -34,7 +34,7 @@ class Frame:
 
 
 @dataclass
-class Outputs:
+class OutputPublishers:
     """A camera's publishers."""
 
     mask: Publisher
@@ -56,7 +56,7 @@ class Camera:
         topic: the base topic; ``/compressed`` is added for that transport.
         prefix: of the output topics: ``~`` or ``~/<name>``.
         parameters: the node's.
-        offer: called with (name, frame) for each good message; true if one was superseded.
+        submit: called with (name, frame) for each good message; true if one was superseded.
         now: seconds on the node's clock.
     """
 
@@ -67,7 +67,7 @@ class Camera:
         topic: str,
         prefix: str,
         parameters: Parameters,
-        offer: Callable[[str, Frame], bool],
+        submit: Callable[[str, ReceivedFrame], bool],
         now: Callable[[], float],
     ) -> None:
         self.node, self.name, self.parameters = node, name, parameters
@@ -75,15 +75,15 @@ class Camera:
         self.kind = CompressedImage if compressed else Image
         self.topic = node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
         self.statistics = CameraStatistics(now())
-        self.trouble = ""  # why nothing may arrive; for diagnostics
-        self._offer, self._now = offer, now
+        self.warning = ""  # why nothing may arrive; for diagnostics
+        self._submit, self._now = submit, now
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscription: Subscription | None = None
         self._reliability = ReliabilityPolicy.RELIABLE
         self.outputs = self._advertise(prefix)
         self.calibration = CameraInfoRelay(node, topic, prefix, self._group)
 
-    def _advertise(self, prefix: str) -> Outputs:
+    def _advertise(self, prefix: str) -> OutputPublishers:
         def publisher(kind: type, name: str) -> Publisher:
             return self.node.create_publisher(
                 kind,
@@ -92,7 +92,7 @@ class Camera:
                 qos_overriding_options=qos.overridable(),
             )
 
-        return Outputs(
+        return OutputPublishers(
             mask=publisher(Image, "mask"),
             confidence=publisher(Image, "confidence"),
             overlay=publisher(Image, "overlay"),
@@ -104,7 +104,7 @@ class Camera:
         offered = qos.offers(self.node, self.topic)
         wanted = qos.wanted_reliability(self.parameters.image_reliability, offered)
         if self._subscription is None or wanted != self._reliability:
-            self.deafen()
+            self.unsubscribe()
             self._reliability = wanted
             self._subscription = self.node.create_subscription(
                 self.kind,
@@ -113,17 +113,17 @@ class Camera:
                 qos.newest(wanted),
                 callback_group=self._group,
             )
-        trouble = (
+        warning = (
             qos.unmatched(wanted, offered)
             or self._other_type()
             or self._losses(offered)
             or qos.unheard(self.node, self.outputs.mask.topic_name)
         )
-        if trouble and trouble != self.trouble:
-            self.node.get_logger().warning(f"{self.topic}: {trouble}")
-        self.trouble = trouble
+        if warning and warning != self.warning:
+            self.node.get_logger().warning(f"{self.topic}: {warning}")
+        self.warning = warning
 
-    def deafen(self) -> None:
+    def unsubscribe(self) -> None:
         """Stop listening."""
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
@@ -131,15 +131,15 @@ class Camera:
 
     def close(self) -> None:
         """Stop listening and withdraw the outputs."""
-        self.deafen()
+        self.unsubscribe()
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
 
-    def wanted(self, parameters: Parameters) -> Wanted:
+    def wanted(self, parameters: Parameters) -> OutputRequest:
         """What somebody listens to right now; nothing else is built."""
         outputs = self.outputs
-        return Wanted(
+        return OutputRequest(
             confidence=parameters.publish_confidence
             or outputs.confidence.get_subscription_count() > 0,
             overlay=outputs.overlay.get_subscription_count() > 0
@@ -148,7 +148,7 @@ class Camera:
             threshold=parameters.confidence_threshold,
         )
 
-    def publish(self, frame: Frame, result: Result, parameters: Parameters) -> None:
+    def publish(self, frame: ReceivedFrame, result: Result, parameters: Parameters) -> None:
         """Send what was built, under the header of the frame."""
         header, outputs = frame.message.header, self.outputs
         outputs.mask.publish(messages.to_image(header, result.mask, "mono8"))
@@ -181,7 +181,7 @@ class Camera:
         except DataError as error:
             self.reject(str(error))
             return
-        if self._offer(self.name, Frame(message, received)):
+        if self._submit(self.name, ReceivedFrame(message, received)):
             self.statistics.superseded()
 
     def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:

@@ -44,7 +44,7 @@ def camera_status(
     now: float,
     target_fps: float,
     stale_after: float,
-    trouble: str = "",
+    warning: str = "",
     enabled: bool = True,
 ) -> DiagnosticStatus:
     """The status of one camera.
@@ -56,7 +56,7 @@ def camera_status(
         now: seconds on the node's clock.
         target_fps: the rate asked for; 0 means every frame.
         stale_after: seconds without input that make it STALE.
-        trouble: why images may not arrive; makes a WARN.
+        warning: why images may not arrive; makes a WARN.
         enabled: whether the node works on frames; if not, no output is as it should be.
     """
     report = statistics.report(now)
@@ -64,7 +64,7 @@ def camera_status(
     values["lost_share"] = statistics.lost_share(now)
     values["last_reject_reason"] = statistics.last_reject_reason
     level, message = _camera_level(
-        report, statistics, now, target_fps, stale_after, trouble, enabled
+        report, statistics, now, target_fps, stale_after, warning, enabled
     )
     return _status(f"{node}: camera {camera}", level, message, values)
 
@@ -92,15 +92,15 @@ def _camera_level(
     now: float,
     target_fps: float,
     stale_after: float,
-    trouble: str,
+    warning: str,
     enabled: bool,
 ) -> tuple[bytes, str]:
     last = statistics.last_input
     if last is None or now - last > stale_after:
         since = "no image yet" if last is None else f"no image for {now - last:.1f} s"
-        return STALE, f"{since}; {trouble}" if trouble else since
-    if trouble:
-        return WARN, trouble
+        return STALE, f"{since}; {warning}" if warning else since
+    if warning:
+        return WARN, warning
     reachable = min(target_fps, report["input_fps"]) if target_fps else report["input_fps"]
     if not enabled:
         return OK, "disabled by ~/enable"

@@ -29,7 +29,7 @@ LOOK = 0.1  # seconds between looks at the stop flag
 # Seconds a thread may keep Python's lock from another. To receive a message takes the lock some
 # dozens of times; at the default of 5 ms a thread that loads weights would hold up every frame.
 SWITCH = 0.0005
-PATIENCE = 0.5  # seconds that callbacks in hand get to end; the whole exit has 2
+TIMEOUT_S = 0.5  # seconds that callbacks in hand get to end; the whole exit has 2
 
 
 class FrameExecutor(Executor):
@@ -117,7 +117,7 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
 
 def _end(node: SegmentationNode, executor: FrameExecutor, code: int) -> None:
     idle = node.close()
-    if executor.drain(PATIENCE) and idle:
+    if executor.drain(TIMEOUT_S) and idle:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()

@@ -24,8 +24,12 @@ from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros.parameters.declare import declare
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.segmentation import labels
-from bisenet_ros.ros.segmentation.adaptive_resolution import Ladder, Models, ladder_sizes
-from bisenet_ros.ros.segmentation.camera import Camera, Frame, camera_names
+from bisenet_ros.ros.segmentation.adaptive_resolution import (
+    Models,
+    ResolutionController,
+    resolution_steps,
+)
+from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame, camera_names
 from bisenet_ros.ros.segmentation.diagnostics import ModelFacts, camera_status, model_status
 from bisenet_ros.ros.segmentation.release_memory import give_back
 from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
@@ -50,7 +54,7 @@ class SegmentationNode(LifecycleNode):
         self.failure: BisenetError | None = None  # why the last configure failed
         self.models: Models | None = None
         self.cameras: dict[str, Camera] = {}
-        self.scheduler: Scheduler[Frame] | None = None
+        self.scheduler: Scheduler[ReceivedFrame] | None = None
         self.worker: Worker | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._jumps: object | None = None  # kept, or the clock would forget the callback
@@ -151,10 +155,10 @@ class SegmentationNode(LifecycleNode):
         trained = None if parameters.any_input_size else parameters.input_size
         models[0].check(parameters.num_classes, trained)
         if parameters.adaptive:
-            models += [load(size) for size in ladder_sizes(models[0].input_size)[1:]]
+            models += [load(size) for size in resolution_steps(models[0].input_size)[1:]]
         for model in models:
             model.warm_up(len(parameters.topics()))
-        return Models(models, Ladder([model.input_size for model in models]))
+        return Models(models, ResolutionController([model.input_size for model in models]))
 
     def _use(self, models: Models) -> None:
         """Take the models from the next batch on, and say what their ids mean."""
@@ -180,7 +184,7 @@ class SegmentationNode(LifecycleNode):
         for name, topic in zip(names, topics, strict=True):
             prefix = "~" if len(topics) == 1 else f"~/{name}"
             self.cameras[name] = Camera(
-                self, name, topic, prefix, self.parameters, self._offer, self.now
+                self, name, topic, prefix, self.parameters, self._submit, self.now
             )
 
     def _topics(self) -> list[str]:
@@ -191,17 +195,17 @@ class SegmentationNode(LifecycleNode):
             return [remapped]
         return self.parameters.topics()
 
-    def _offer(self, camera: str, frame: Frame) -> bool:
+    def _submit(self, camera: str, frame: ReceivedFrame) -> bool:
         scheduler = self.scheduler
         if scheduler is None or not self.enabled:
             return False
-        return scheduler.offer(camera, frame)
+        return scheduler.submit(camera, frame)
 
     def _start(self) -> None:
         simulated = bool(self.get_parameter("use_sim_time").value)
         rate, names = self.parameters.rate, list(self.cameras)
         if simulated:
-            scheduler: Scheduler[Frame] = Scheduler(names, rate, self._now_ns, wall=False)
+            scheduler: Scheduler[ReceivedFrame] = Scheduler(names, rate, self._now_ns, wall=False)
             every = JumpThreshold(
                 min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)
             )
@@ -232,7 +236,7 @@ class SegmentationNode(LifecycleNode):
 
     def _stop(self) -> bool:
         for camera in self.cameras.values():
-            camera.deafen()
+            camera.unsubscribe()
         idle = True
         if self.worker is not None:
             idle = self.worker.stop()
@@ -323,7 +327,7 @@ class SegmentationNode(LifecycleNode):
                     now,
                     self.parameters.rate,
                     self.parameters.stale_after,
-                    camera.trouble,
+                    camera.warning,
                     self.enabled,
                 )
                 for camera in self.cameras.values()

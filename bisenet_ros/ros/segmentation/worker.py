@@ -14,7 +14,7 @@ from bisenet_ros.inference import Result, Segmenter
 from bisenet_ros.inference.image_encodings import Pixels
 from bisenet_ros.ros import messages
 from bisenet_ros.ros.parameters.definition import Parameters
-from bisenet_ros.ros.segmentation.camera import Camera, Frame
+from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame
 from bisenet_ros.ros.segmentation.scheduler import Scheduler
 
 
@@ -23,7 +23,7 @@ class Ready:
     """A frame whose pixels are at hand."""
 
     camera: Camera
-    frame: Frame
+    frame: ReceivedFrame
     pixels: Pixels
     decode_ms: float
 
@@ -45,7 +45,7 @@ class Worker:
 
     def __init__(
         self,
-        scheduler: Scheduler[Frame],
+        scheduler: Scheduler[ReceivedFrame],
         cameras: dict[str, Camera],
         segmenter: Callable[[], Segmenter],
         parameters: Callable[[], Parameters],
@@ -74,7 +74,7 @@ class Worker:
             if ready:
                 self._serve(ready, started)
 
-    def _decode(self, camera: str, frame: Frame) -> Ready | None:
+    def _decode(self, camera: str, frame: ReceivedFrame) -> Ready | None:
         started = time.perf_counter()
         try:
             pixels = messages.to_pixels(frame.message)
@@ -130,7 +130,7 @@ class Worker:
             self.logger.debug(traceback.format_exc())
 
 
-def age(frame: Frame, now: float) -> float | None:
+def age(frame: ReceivedFrame, now: float) -> float | None:
     """Seconds from the frame's stamp to ``now``; None for a camera that does not stamp."""
     stamp = frame.message.header.stamp
     seconds = stamp.sec + stamp.nanosec * 1e-9

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.metrics.confusion import confusion_matrix, scores
-from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 
 N = 3
 LABELS = LabelSet(("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -21,8 +21,8 @@ def ids(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).choice([0, 1, 2, 255], SHAPE).astype(np.uint8)
 
 
-def frame(stamp: int, age_ms: float = 10.0) -> Frame:
-    return Frame(stamp, age_ms, stamp / 10, SHAPE[1], SHAPE[0], "mono8", "camera")
+def frame(stamp: int, age_ms: float = 10.0) -> ScoredFrame:
+    return ScoredFrame(stamp, age_ms, stamp / 10, SHAPE[1], SHAPE[0], "mono8", "camera")
 
 
 def png(label: np.ndarray) -> np.ndarray:

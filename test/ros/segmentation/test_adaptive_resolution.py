@@ -2,13 +2,17 @@
 
 import pytest
 
-from bisenet_ros.ros.segmentation.adaptive_resolution import CALM, Ladder, ladder_sizes
+from bisenet_ros.ros.segmentation.adaptive_resolution import (
+    CALM,
+    ResolutionController,
+    resolution_steps,
+)
 
 SIZES = [(512, 1024), (384, 768), (256, 512)]
 PERIOD = 0.1
 
 
-def run(ladder: Ladder, now: float, seconds: float, cost: float) -> float:
+def run(ladder: ResolutionController, now: float, seconds: float, cost: float) -> float:
     """Let batches come at the period's pace; ``cost`` is seconds at full size."""
     end = now + seconds
     while now < end:
@@ -19,28 +23,28 @@ def run(ladder: Ladder, now: float, seconds: float, cost: float) -> float:
 
 
 def test_a_fast_machine_keeps_its_resolution():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     run(ladder, 0, 60, 0.09)
     assert ladder.index == 0
 
 
 def test_a_slow_one_steps_down_until_it_holds_the_rate():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     run(ladder, 0, 5, 0.15)  # 0.084 at three quarters
     assert ladder.index == 1
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     run(ladder, 0, 5, 0.3)
     assert ladder.index == 2
 
 
 def test_the_smallest_size_is_the_end():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     run(ladder, 0, 30, 5.0)
     assert ladder.index == 2
 
 
 def test_it_steps_up_again_when_the_machine_has_cooled():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     now = run(ladder, 0, 5, 0.15)
     assert ladder.index == 1
     now = run(ladder, now, CALM / 2, 0.05)
@@ -50,7 +54,7 @@ def test_it_steps_up_again_when_the_machine_has_cooled():
 
 
 def test_a_size_that_hardly_fits_is_not_tried_again_and_again():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     changes, before, now = 0, 0, 0.0
     while now < 300:
         # Looks as if it fitted from below, and does not: the larger size costs more than pixels.
@@ -62,7 +66,7 @@ def test_a_size_that_hardly_fits_is_not_tried_again_and_again():
 
 
 def test_without_a_rate_there_is_nothing_to_hold():
-    ladder = Ladder(SIZES)
+    ladder = ResolutionController(SIZES)
     for i in range(100):
         assert ladder.note(i, 9.0, 0) is False
     assert ladder.index == 0
@@ -77,4 +81,4 @@ def test_without_a_rate_there_is_nothing_to_hold():
     ],
 )
 def test_steps_are_multiples_of_32_but_for_the_first(size, sizes):
-    assert ladder_sizes(size) == sizes
+    assert resolution_steps(size) == sizes
