@@ -29,7 +29,7 @@ PYTEST := $(BIN)/python -m pytest
 help:
 	@echo "make setup   the environment, in $(VENV)"
 	@echo "make demo    plays the sample drive through the node; results in out/demo/"
-	@echo "make test    every test, ruff and mypy"
+	@echo "make test    every test, ruff, mypy and the import contracts"
 	@echo "make test-jazzy   the node's tests against ROS 2 Jazzy, in $(JAZZY)"
 	@echo "make clean   removes the environment, build products and caches"
 
@@ -42,6 +42,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bisenet_ros
+	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory -j2 --output-sync test-nodes test-rest
 
 # Threads that wait spinning take the cores from the nodes under test.

@@ -34,6 +34,7 @@ EXTRAS = {
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
+        "import-linter",
         "mypy",
         "pytest",
         "ruff",
