@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STAGES = ("decode", "preprocess", "forward", "postprocess")
+from bisenet_ros.inference.result import STAGES
 
 
 class WithUpsampling(nn.Module):
@@ -94,6 +94,6 @@ class UsualPipeline:
 
         times = {
             stage: 1e3 * (after - before)
-            for stage, before, after in zip(STAGES, clock, clock[1:], strict=False)
+            for stage, before, after in zip(STAGES[:-1], clock, clock[1:], strict=False)
         }
         return mask, overlay, times

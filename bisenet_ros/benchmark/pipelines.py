@@ -14,11 +14,11 @@ from bisenet_ros.benchmark.frames import Frames
 from bisenet_ros.checkpoints import ModelCard, save
 from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.image_encodings import from_raw
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, SegmentationNetwork
 from bisenet_ros.networks.layers import pad_to_multiple
 
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 CLASSES = 19  # of random weights: Cityscapes', for which most figures are published
 
 

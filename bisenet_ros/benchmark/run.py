@@ -23,7 +23,8 @@ from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import choose
 from bisenet_ros.inference.engines import ENGINES
-from bisenet_ros.system.machine import OtherLoad, describe
+from bisenet_ros.networks.layers import round_up
+from bisenet_ros.system.machine import OtherLoad, describe_compute
 
 Progress = Callable[[str], None]
 
@@ -81,13 +82,13 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
         rows += _measure(plan, engine, usual, frames, device, progress, first=not rows)
     progress("floor")
     return {
-        "machine": describe(device, plan.threads),
+        "machine": describe_compute(device, plan.threads),
         "weights": "random" if plan.random else plan.weights.name,
         "classes": len(card.labels),
         "frames": frames.source,
         "pairs": plan.pairs,
         "rows": rows,
-        "floor": roofline(network.to(device), _multiple(plan.size, network.multiple), device),
+        "floor": roofline(network.to(device), _padded(plan.size, network.multiple), device),
     }
 
 
@@ -186,5 +187,5 @@ def engines_of(name: str) -> tuple[str, ...]:
     return names
 
 
-def _multiple(size: tuple[int, int], multiple: int) -> tuple[int, int]:
-    return -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
+def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    return round_up(size[0], multiple), round_up(size[1], multiple)

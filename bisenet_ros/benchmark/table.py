@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bisenet_ros.benchmark.pipelines import STAGES
+from bisenet_ros.inference.result import STAGES
 
 
 def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
@@ -24,7 +24,7 @@ def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
         f"weights {measured['weights']}, {measured['frames']}; medians of {measured['pairs']} pairs"
     )
     console.print(
-        f"{machine.get('gpu', machine['cpu'])}, {machine['threads']} threads, "
+        f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads, "
         f"torch {machine['torch']}, process settings "
         f"{'in force' if machine['settings'] else 'not set'}"
     )

@@ -90,13 +90,15 @@ def _plan(
     from bisenet_ros.benchmark.run import BenchmarkPlan, engines_of
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
+    from bisenet_ros.networks.bisenetv2 import STRIDE
+    from bisenet_ros.networks.layers import round_up
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     device, precision, engine, size_text, camera_text = words
     cameras, threads, pairs, cpu_load = numbers
     size = parse_size(size_text, "--size")
     # As the Segmenter would: both sides see the same input.
-    size = (-(-size[0] // 8) * 8, -(-size[1] // 8) * 8)
+    size = (round_up(size[0], STRIDE), round_up(size[1], STRIDE))
     random = weights == "random"
     path = Path(weights)
     if not weights:

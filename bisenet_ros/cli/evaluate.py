@@ -117,9 +117,9 @@ def _run(
     console: Console,
 ) -> dict[str, Any]:
     """Score, write what was asked for, and return everything measured."""
-    from bisenet_ros.demo.metrics import machine
     from bisenet_ros.metrics import dataset
     from bisenet_ros.system.atomic_files import staged, write_json
+    from bisenet_ros.system.machine import describe
 
     labels, data = labelled.labels, facts["data"]
     where = f"{data['folder']} ({data['dataset']}, {data['split']})"
@@ -139,7 +139,7 @@ def _run(
                 "warnings": warnings,
                 "weights": model.facts(),
                 "scored_with": model.way,
-                "machine": machine(),
+                "machine": describe(),
             }
             if scratch is not None:
                 on_progress("writing the report", None)
@@ -170,7 +170,8 @@ def _write_report(
     """Write report.html; its few images go through the network once more, not through memory."""
     from bisenet_ros.inference.cpu.overlay import blend
     from bisenet_ros.metrics.dataset import ends
-    from bisenet_ros.report.dataset import ReportData, ReportImage, render
+    from bisenet_ros.report.data import ReportData, ReportImage
+    from bisenet_ros.report.dataset import render
     from bisenet_ros.report.figure import View
     from bisenet_ros.system.atomic_files import write_bytes
 

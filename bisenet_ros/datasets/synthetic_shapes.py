@@ -17,6 +17,7 @@ import yaml
 from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.folder import open_folder
 from bisenet_ros.errors import ArgumentError
+from bisenet_ros.recordings.codec import encode_jpeg, encode_png
 
 CLASSES = {  # name: colour in overlays, RGB
     "background": (60, 60, 60),
@@ -102,15 +103,9 @@ def _write_split(
     names = [f"{split}_{index:04d}" for index in range(count)]
     for index, name in enumerate(names):
         image, ids = picture(size, np.random.default_rng([*seed, index]))
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        _write(root / "images" / f"{name}.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        _write(root / "masks" / f"{name}.png", ids, [])
+        (root / "images" / f"{name}.jpg").write_bytes(encode_jpeg(image, 92))
+        (root / "masks" / f"{name}.png").write_bytes(encode_png(ids))
     (root / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def _write(path: Path, pixels: np.ndarray, options: list[int]) -> None:
-    """Encode and write; unlike OpenCV's own writing it says when the disk is full."""
-    path.write_bytes(cv2.imencode(path.suffix, pixels, options)[1].tobytes())
 
 
 def _write_labels(path: Path, size: tuple[int, int]) -> None:

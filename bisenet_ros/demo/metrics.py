@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections import Counter
 from typing import Any
 
 from bisenet_ros.demo.pipeline import NODE, DemoPlan, Played
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.recordings.node_outputs import read_json
-from bisenet_ros.system.cpu import cpu_name
-
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+from bisenet_ros.system.machine import describe
 
 
 def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
         "per_class": scored["per_class"],
         "stage_ms": _stages(values),
         "model": model.get("values", {}),
-        "machine": machine(),
+        "machine": describe(),
         "drive": {
             "bag": drive.path.name,
             "frames": drive.frames,
@@ -78,18 +75,6 @@ def problems(played: Played, scored: dict[str, Any]) -> list[str]:
     if not frames:
         found.append(f"no mask came back for {len(played.stamps)} frames")
     return found
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "processor": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "ros_distro": os.environ.get("ROS_DISTRO", "PyPI wheels"),
-    }
 
 
 def _node_statuses(played: Played) -> tuple[dict[str, Any], dict[str, Any]]:

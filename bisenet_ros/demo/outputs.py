@@ -1,4 +1,4 @@
-"""ValidationSampler a recorded drive into the files people look at."""
+"""Turn a recorded drive into the files people look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from bisenet_ros.demo.pipeline import Played
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.report.bag import ReportData, ReportImage, render
+from bisenet_ros.report.bag import BagReportData, render
+from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.video import write_video
 from bisenet_ros.system.atomic_files import write_bytes
@@ -26,14 +27,12 @@ def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> No
     chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
     shown = look_up(chosen, drive, played, numbers)
     labels = played.recording.label_set()
-    story = ReportData(metrics, labels, numbers, *shown, film=film)
-    if story.hero is not None:
-        caption = (
-            f"{drive.path.name}, frame {story.hero.number + 1} of {len(numbers)}: "
-            f"mIoU {story.hero.miou:.3f}"
-        )
-        write_bytes(out / "overlay.png", encode_png(grid(story.hero.view, labels, caption)))
-    write_bytes(out / "report.html", render(story).encode())
+    hero, best, worst = shown
+    data = BagReportData(metrics, labels, best, worst, numbers, hero, film)
+    if hero is not None:
+        caption = f"{drive.path.name}, {hero.name.lower()} of {len(numbers)}: mIoU {hero.miou:.3f}"
+        write_bytes(out / "overlay.png", encode_png(grid(hero.view, labels, caption)))
+    write_bytes(out / "report.html", render(data).encode())
 
 
 def film_of(played: Played, numbers: dict[int, int], rate: float, path: Path) -> Path | None:
@@ -73,7 +72,9 @@ def look_up(
         if truth is None:
             truth = np.full(image.shape[:2], UNLABELLED, np.uint8)
         mask, overlay = played.recording.mask(stamp), played.recording.overlay(stamp)
-        return ReportImage(wanted[stamp], figures["miou"], View(image, truth, mask, overlay))
+        return ReportImage(
+            f"Frame {wanted[stamp] + 1}", figures["miou"], View(image, truth, mask, overlay)
+        )
 
     return (
         None if hero is None else shown(hero),

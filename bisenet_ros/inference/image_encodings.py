@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.codec import decode_bgr
 
 MAX_PIXELS = 1 << 26  # 67 megapixels; more is a broken or hostile header, not a camera
 
@@ -137,18 +138,29 @@ def from_raw(
     Raises:
         DataError: the numbers do not fit together; see :func:`check_raw`.
     """
-    flat = np.frombuffer(data, np.uint8)
-    check_raw(encoding, height, width, step, flat.size)
+    view = view_raw(data, encoding, height, width, step)
     known = ENCODINGS[encoding]
-    rows = height * known.planes // 2
-    size = known.bytes_per_pixel
-    table = flat[: rows * step].reshape(rows, step)[:, : width * size]
-    view = table.reshape(rows, width, size) if step == width * size else _strided(table, size)
     if known.convert is None:
         return Pixels(view, known.order)
     if encoding == "mono16" and big_endian:
         view = view[..., ::-1]
     return Pixels(known.convert(view), known.order)
+
+
+def view_raw(data: Buffer, encoding: str, height: int, width: int, step: int) -> np.ndarray:
+    """View a raw image as (rows, width, bytes per pixel) uint8, without copying.
+
+    Planar formats have more rows than the image; all others ``height``.
+
+    Raises:
+        DataError: the numbers do not fit together; see :func:`check_raw`.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    check_raw(encoding, height, width, step, flat.size)
+    known = ENCODINGS[encoding]
+    rows, size = height * known.planes // 2, known.bytes_per_pixel
+    table = flat[: rows * step].reshape(rows, step)[:, : width * size]
+    return table.reshape(rows, width, size) if step == width * size else _strided(table, size)
 
 
 def _strided(table: np.ndarray, size: int) -> np.ndarray:
@@ -189,10 +201,7 @@ def from_compressed(data: Buffer) -> Pixels:
         DataError: as :func:`check_compressed`, or the decoder gives up.
     """
     check_compressed(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"compressed data of {len(data)} bytes is corrupt and cannot be decoded")
-    return Pixels(image, "bgr")
+    return Pixels(decode_bgr(data), "bgr")
 
 
 def _jpeg_size(view: memoryview) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last, pad_to_multiple
+from bisenet_ros.networks.layers import channels_last, pad_to_multiple, round_up
 
 LARGEST_SCALE = 4.0
 LARGEST_SIDE = 8192  # pixels
@@ -112,7 +112,7 @@ def _sizes(
         )
     sizes = []
     for scale in scales:
-        height, width = (-(-max(1, round(side * scale)) // stride) * stride for side in size)
+        height, width = (round_up(max(1, round(side * scale)), stride) for side in size)
         if max(height, width) > LARGEST_SIDE:
             raise ArgumentError(
                 f"scale {scale:g} makes the input {height}×{width} (height × width); "

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# What a frame goes through, in order; the times of each are reported under these names.
+STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+
 
 @dataclass(frozen=True)
 class OutputRequest:

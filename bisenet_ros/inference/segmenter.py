@@ -11,6 +11,7 @@ from bisenet_ros.errors import ArgumentError, DataError, WeightsError
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
+from bisenet_ros.networks.layers import round_up
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
 ORDERS = ("rgb", "bgr")
@@ -115,9 +116,9 @@ class Segmenter:
     def _fixed_size(self, model: RunnableModel, asked: tuple[int, int] | None) -> tuple[int, int]:
         """The (height, width) of the network's input; WeightsError if the model is for another."""
         if model.file is None:
-            return _round_up(asked or self.card.resolution, model.stride)
+            return _input_size(asked or self.card.resolution, model.stride)
         fixed = model.file.size
-        if asked is not None and _round_up(asked, model.stride) != fixed:
+        if asked is not None and _input_size(asked, model.stride) != fixed:
             raise WeightsError(
                 f"{self.weights} was exported for {fixed[1]}×{fixed[0]}, but the input size is "
                 f"{asked[1]}×{asked[0]} (width×height); leave both at 0 or export it again"
@@ -134,10 +135,10 @@ def _check_image(image: np.ndarray, order: str) -> None:
         raise ArgumentError(f"channel order is {order!r}; expected {' or '.join(ORDERS)}")
 
 
-def _round_up(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+def _input_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     if len(size) != 2 or not all(1 <= side <= 8192 for side in size):
         raise ArgumentError(f"input_size is {size}; expected (height, width), each 1 to 8192")
-    return -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
+    return round_up(size[0], multiple), round_up(size[1], multiple)
 
 
 def _one_each(value, count: int, kind: type) -> list:  # type: ignore[no-untyped-def]

@@ -69,6 +69,11 @@ def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple of ``multiple`` that is at least ``value``."""
+    return -(-value // multiple) * multiple
+
+
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until both sides are multiples of ``multiple``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -11,15 +11,14 @@ from markupsafe import Markup
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.charts import Series, line_chart
+from bisenet_ros.report.data import Facts, ReportData, ReportImage, machine_facts
 from bisenet_ros.report.figure import View
-from bisenet_ros.report.formatting import number
 from bisenet_ros.report.html import (
     class_rows,
     fill,
     heat_picture,
     heat_rows,
     legend,
-    pictures,
     shares,
 )
 
@@ -28,34 +27,9 @@ MISTAKES = 8  # pairs of classes listed
 SMALLEST_MISTAKE = 0.01  # of the true class
 
 
-@dataclass(frozen=True)
-class ReportImage:
-    """An image with its pictures: its name in the set, its mIoU, and the view."""
-
-    name: str
-    miou: float
-    view: View
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """What the report is made of.
-
-    Attributes:
-        metrics: as metrics.json holds them.
-        labels: class names and colours.
-        best, worst: some images at either end of the score.
-    """
-
-    metrics: dict[str, Any]
-    labels: LabelSet
-    best: list[ReportImage] = field(default_factory=list)
-    worst: list[ReportImage] = field(default_factory=list)
-
-
-def render(story: ReportData) -> str:
+def render(data: ReportData) -> str:
     """The page as HTML."""
-    metrics, labels = story.metrics, story.labels
+    metrics, labels = data.metrics, data.labels
     return fill(
         "evaluation.html.j2",
         m=metrics,
@@ -65,18 +39,17 @@ def render(story: ReportData) -> str:
         heat_picture=heat_picture(metrics["confusion"]),
         confusions=mistakes(metrics["confusion"], labels),
         chart=Markup(chart(metrics["images"])),
-        best=[tiles(shown, labels) for shown in story.best],
-        worst=[tiles(shown, labels) for shown in story.worst],
-        legend=legend_of([*story.best, *story.worst], labels),
+        best=[tiles(shown, labels) for shown in data.best],
+        worst=[tiles(shown, labels) for shown in data.worst],
+        legend=legend_of([*data.best, *data.worst], labels),
         facts=facts(metrics),
         credit=" · ".join(filter(None, (metrics["data"]["source"], metrics["data"]["licence"]))),
     )
 
 
-def tiles(shown: ReportImage, labels: LabelSet) -> dict[str, Any]:
-    """The pictures of an image as URLs."""
-    view = shrunk(shown.view)
-    return {"name": shown.name, "miou": shown.miou, "pictures": pictures(view, labels)}
+def tiles(image: ReportImage, labels: LabelSet) -> dict[str, Any]:
+    """The pictures of an image as URLs, none wider than ``WIDEST``."""
+    return replace(image, view=shrunk(image.view)).tiles(labels)
 
 
 def shrunk(view: View, widest: int = WIDEST) -> View:
@@ -139,9 +112,8 @@ def span(values: list[int]) -> str:
     return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
-def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+def facts(metrics: dict[str, Any]) -> Facts:
     """Titled lists of (name, value): weights, data, way, machine."""
-    host = metrics["machine"]
     return [
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         (
@@ -153,16 +125,7 @@ def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
-        (
-            "Machine",
-            [
-                ("processor", host["processor"]),
-                ("cores", str(host["cores"])),
-                ("memory", number(host["memory_gib"], 1, "GiB")),
-                ("system", host["system"]),
-                ("Python", host["python"]),
-            ],
-        ),
+        machine_facts(metrics["machine"]),
     ]
 
 

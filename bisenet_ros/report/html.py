@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jinja2
 import numpy as np
 
@@ -112,6 +111,4 @@ def heat_picture(confusion: list[list[int]]) -> str | None:
     diagonal = np.arange(len(table))
     picture[diagonal, diagonal, :3] = HIT
     picture[..., 3] = np.rint(255 * np.sqrt(table))
-    large = picture.repeat(CELL, 0).repeat(CELL, 1)
-    stored = cv2.cvtColor(large, cv2.COLOR_RGBA2BGRA)
-    return data_uri("image/png", cv2.imencode(".png", stored)[1].tobytes())
+    return data_uri("image/png", encode_png(picture.repeat(CELL, 0).repeat(CELL, 1)))

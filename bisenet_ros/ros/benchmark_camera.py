@@ -21,12 +21,12 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from bisenet_ros.benchmark.frames import read_frames
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.ros import messages, qos
 
 WARM_UP = 5
 RETRY = 5.0  # seconds after which an image that brought nothing back counts as lost
 SETTLE = 2.5  # seconds; diagnostics come once in one
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
 
 
 class BenchmarkCamera(Node):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-import cv2
 import numpy as np
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -16,6 +16,7 @@ from bisenet_ros.inference.image_encodings import (
     from_compressed,
     from_raw,
 )
+from bisenet_ros.recordings.codec import encode_jpeg
 
 
 def check(message: Image | CompressedImage) -> None:
@@ -56,15 +57,29 @@ def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     return message
 
 
-def to_jpeg(header: Header, rgb: np.ndarray, quality: int) -> CompressedImage:
-    """A JPEG of (H, W, 3) uint8 RGB pixels, labelled as image_transport labels it."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+def to_jpeg(
+    header: Header, pixels: np.ndarray, quality: int, order: str = "rgb"
+) -> CompressedImage:
+    """A JPEG of (H, W, 3) uint8 pixels, labelled as image_transport labels it."""
     message = CompressedImage()
     message.header = header
-    message.format = "rgb8; jpeg compressed bgr8"
-    message.data = to_bytes(data)
+    message.format = f"{order}8; jpeg compressed bgr8"
+    message.data = array("B", encode_jpeg(pixels, quality, order))
     return message
+
+
+def stamp_ns(stamp: Time) -> int:
+    """A stamp in nanoseconds.
+
+    ``rclpy.time.Time.from_msg`` raises on negative seconds, which a message can carry.
+    """
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Nanoseconds as a stamp."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return Time(sec=seconds, nanosec=rest)
 
 
 def to_bytes(pixels: np.ndarray) -> array:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
@@ -77,7 +84,7 @@ def unheard(node: Node, topic: str) -> str:
     ]
     for theirs in node.get_subscriptions_info_by_topic(topic):
         for ours in offered:
-            if _asks_more(theirs.qos_profile, ours.qos_profile):
+            if not _compatible(ours.qos_profile, theirs.qos_profile):
                 return (
                     f"/{theirs.node_name} asks {topic} for {in_words(theirs.qos_profile)}, the "
                     f"node offers {in_words(ours.qos_profile)}, so it hears nothing; change its "
@@ -91,7 +98,6 @@ def in_words(profile: QoSProfile) -> str:
     return f"{profile.reliability.name.lower()}, {profile.durability.name.lower()}"
 
 
-def _asks_more(theirs: QoSProfile, ours: QoSProfile) -> bool:
-    reliable = theirs.reliability == RELIABLE and ours.reliability == BEST_EFFORT
-    latched_only = DurabilityPolicy.TRANSIENT_LOCAL
-    return reliable or (theirs.durability == latched_only and ours.durability != latched_only)
+def _compatible(publisher: QoSProfile, subscription: QoSProfile) -> bool:
+    compatibility, _ = qos_check_compatible(publisher, subscription)
+    return compatibility != QoSCompatibility.ERROR

@@ -16,15 +16,24 @@ from bisenet_ros.system.cpu import cpu_has_bf16, cpu_name
 from bisenet_ros.system.environment import MALLOC, OPENMP
 
 
-def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """Processor, GPU, versions, threads and the process settings in force; plain values."""
-    facts: dict[str, Any] = {
-        "cpu": cpu_name(),
+def describe() -> dict[str, Any]:
+    """Processor, memory, system and versions, as plain values."""
+    return {
+        "processor": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "ros_distro": os.environ.get("ROS_DISTRO", "PyPI wheels"),
+    }
+
+
+def describe_compute(device: torch.device, threads: int) -> dict[str, Any]:
+    """What :func:`describe` says, and GPU, libraries, threads and process settings in force."""
+    facts = {
+        **describe(),
         "bf16": cpu_has_bf16(),
         "threads": threads,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
         "torch": torch.__version__,
         "opencv": cv2.__version__,
         "numpy": np.__version__,

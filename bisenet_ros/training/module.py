@@ -117,7 +117,7 @@ class SegmentationModule(pl.LightningModule):
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """ResumableSampler of labelled pixels that are right, at the logits' own size."""
+    """Share of labelled pixels that are right, at the logits' own size."""
     with torch.no_grad():
         small = F.interpolate(labels.unsqueeze(1).float(), logits.shape[-2:], mode="nearest")[:, 0]
         labelled = small != UNLABELLED

@@ -25,6 +25,7 @@ from bisenet_ros.datasets import (
 from bisenet_ros.datasets.checking import Checked
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import SegmentationNetwork, build
+from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.fine_tuning import start_from
@@ -94,7 +95,7 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
         recipe.input_width or data.training.resolution[1],
     )
     stride = network.stride
-    size = (-(-resolution[0] // stride) * stride, -(-resolution[1] // stride) * stride)
+    size = (round_up(resolution[0], stride), round_up(resolution[1], stride))
     loss = build_loss(recipe, data.counted.shares)
     module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
     return Prepared(recipe, data, module, remade, resolution)

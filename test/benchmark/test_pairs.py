@@ -1,4 +1,4 @@
-"""PairedTimes are run in turn, and the median of their ratios is what counts."""
+"""Pairs are run in turn, and the median of their ratios is what counts."""
 
 from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
 

@@ -69,8 +69,3 @@ def test_what_came_back_is_held_against_what_was_sent(tmp_path, figures, expecte
 def test_stages_that_have_no_time_yet_are_left_out():
     values = {"forward_ms_p50": "12.5", "decode_ms_p50": "nan", "publish_ms_p50": "soon"}
     assert demo_metrics._stages(values) == {"forward": 12.5}
-
-
-def test_the_machine_is_described():
-    facts = demo_metrics.machine()
-    assert facts["cores"] >= 1 and facts["memory_gib"] > 0 and facts["processor"]

@@ -10,7 +10,8 @@ from html_page import Page
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import bag as report
-from bisenet_ros.report.bag import ReportData, ReportImage
+from bisenet_ros.report.bag import BagReportData
+from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))
@@ -89,12 +90,10 @@ def metrics(**changes: Any) -> dict[str, Any]:
     }
 
 
-def story(**changes: Any) -> ReportData:
+def story(**changes: Any) -> BagReportData:
     numbers = {1000 + i: i for i in range(4)}
-    shown = ReportImage(3, 0.6, view())
-    return ReportData(
-        metrics(**changes), LABELS, numbers, shown, [shown], [ReportImage(0, 0.4, view(1))]
-    )
+    shown, other = ReportImage("Frame 4", 0.6, view()), ReportImage("Frame 1", 0.4, view(1))
+    return BagReportData(metrics(**changes), LABELS, [shown], [other], numbers, shown)
 
 
 def test_the_report_is_whole_and_needs_no_other_file():
@@ -138,7 +137,7 @@ def test_problems_are_told_at_the_top():
 
 def test_a_drive_without_scored_frames_still_has_a_report():
     bare = story(frames=[], confusion=[[0] * 4] * 3)
-    page = Page(report.render(ReportData(bare.metrics, bare.labels, bare.numbers)))
+    page = Page(report.render(BagReportData(bare.metrics, bare.labels, numbers=bare.numbers)))
     assert not page.open
     assert page.words.count("does not occur") == 3
 

@@ -14,7 +14,7 @@ from html_page import Page
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import dataset as dataset_report
 from bisenet_ros.report import html as page
-from bisenet_ros.report.dataset import ReportData, ReportImage
+from bisenet_ros.report.data import ReportData, ReportImage
 from bisenet_ros.report.figure import View
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))

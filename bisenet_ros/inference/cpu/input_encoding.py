@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.fusion import image_convolutions
+from bisenet_ros.networks.layers import round_up
 
 CHANNELS = 4  # red, green, blue, 1
 
@@ -93,7 +94,7 @@ class PixelTable:
             (N, 4, H', W') of the table's type, channels last in memory.
         """
         count, height, width, _ = images.shape
-        tall, wide = -(-height // multiple) * multiple, -(-width // multiple) * multiple
+        tall, wide = round_up(height, multiple), round_up(width, multiple)
         padded = buffers.scratch("padded", (count, tall, wide, CHANNELS), np.uint8)
         for image, place in zip(images, padded, strict=True):
             cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=place[:height, :width])

@@ -18,6 +18,7 @@ from torch import Tensor
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.streams import Mark
 from bisenet_ros.inference.cuda.tables import Grid
+from bisenet_ros.networks.layers import round_up
 
 MAX_SIZES = 8  # camera sizes a slot keeps memory for
 ALIGNMENT = 16  # bytes; Triton compiles anew for a pointer that is aligned less
@@ -40,7 +41,7 @@ class FrameBuffers:
         self.pinned = device.type == "cuda"
         self.staging = torch.empty(*size, 3, dtype=torch.uint8, pin_memory=self.pinned)
         self.raw = torch.empty(*size, 3, dtype=torch.uint8, device=device)
-        self.plane = -(-size[0] * size[1] // ALIGNMENT) * ALIGNMENT
+        self.plane = round_up(size[0] * size[1], ALIGNMENT)
         # mask | overlay | confidence, or mask | confidence: what is wanted lies in one piece
         self.out = torch.empty(5 * self.plane, dtype=torch.uint8, device=device)
 

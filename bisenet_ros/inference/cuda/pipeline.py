@@ -19,6 +19,7 @@ from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.networks.layers import round_up
 
 SLOTS = 2  # batches under way: one uploads while one computes
 
@@ -82,7 +83,10 @@ class CudaPipeline:
             self.runner = Runner(
                 fast_network(network, compute, self.pixels.bias_relu, compiled),
                 compute,
-                padded=(_up(input_size[0], network.multiple), _up(input_size[1], network.multiple)),
+                padded=(
+                    round_up(input_size[0], network.multiple),
+                    round_up(input_size[1], network.multiple),
+                ),
                 spread=(input_size[0] // network.stride, input_size[1] // network.stride),
                 streams=self.streams,
                 graphs=graphs,
@@ -204,10 +208,6 @@ class CudaPipeline:
         device, runner = self.palette.device, self.runner
         fit = fit_grid(size, self.input_size, runner.padded, device)
         return FrameBuffers(size, fit, spread_grid(runner.spread, size, device), device)
-
-
-def _up(side: int, multiple: int) -> int:
-    return -(-side // multiple) * multiple
 
 
 def _array(part: torch.Tensor | None) -> np.ndarray | None:

@@ -28,10 +28,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from bisenet_ros.errors import ArgumentError, BisenetError, DataError
-from bisenet_ros.inference.image_encodings import check_raw
+from bisenet_ros.inference.image_encodings import view_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
-from bisenet_ros.ros import qos
+from bisenet_ros.ros import messages, qos
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 from bisenet_ros.system.atomic_files import make_folder, write_json
 
@@ -134,9 +134,9 @@ class EvaluationNode(Node):
     def _on_mask(self, message: Image) -> None:
         arrived = self._last_message = time.monotonic()
         self._first_mask = arrived if self._first_mask is None else self._first_mask
-        stamp = stamp_ns(message)
+        stamp = messages.stamp_ns(message.header.stamp)
         try:
-            mask = pixels(message, "mono8")
+            mask = mask_pixels(message)
         except DataError as error:
             return self._refuse(f"mask: {error}")
         frame = ScoredFrame(
@@ -157,18 +157,18 @@ class EvaluationNode(Node):
         self._last_message = time.monotonic()
         try:
             raw = isinstance(message, Image)
-            label = pixels(message, "mono8") if raw else np.frombuffer(message.data, np.uint8)
+            label = mask_pixels(message) if raw else np.frombuffer(message.data, np.uint8)
         except DataError as error:
             return self._refuse(f"label: {error}")
-        return self.scorer.add_label(stamp_ns(message), label)
+        return self.scorer.add_label(messages.stamp_ns(message.header.stamp), label)
 
     def _on_overlay(self, message: Image) -> None:
         try:
-            overlay = pixels(message, "rgb8")
+            overlay = packed_pixels(message, "rgb8")
         except DataError as error:
             return self._refuse(f"overlay: {error}")
         if self.recording is not None:
-            self.recording.add_overlay(stamp_ns(message), overlay)
+            self.recording.add_overlay(messages.stamp_ns(message.header.stamp), overlay)
         return None
 
     def _on_names(self, message: String) -> None:
@@ -229,25 +229,21 @@ class EvaluationNode(Node):
             self.get_logger().warning(f"refused {count}: {reason}")
 
 
-def stamp_ns(message: Any) -> int:
-    """The header's stamp in nanoseconds."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-
-
-def pixels(message: Image, encoding: str) -> np.ndarray:
-    """View an Image as (H, W) uint8 for ``mono8`` or (H, W, 3) for ``rgb8``, without copying.
+def mask_pixels(message: Image) -> np.ndarray:
+    """View a mono8 Image as (H, W) uint8, without copying.
 
     Raises:
         DataError: another encoding, or fewer bytes than its size and step say.
     """
+    return packed_pixels(message, "mono8")[..., 0]
+
+
+def packed_pixels(message: Image, encoding: str) -> np.ndarray:
+    """View an Image of ``encoding`` as (H, W, bytes per pixel) uint8; DataError as above."""
     if message.encoding != encoding:
         raise DataError(f"encoding is {message.encoding!r}; expected {encoding}")
-    height, width, step = message.height, message.width, message.step
-    data = np.frombuffer(message.data, np.uint8)
-    check_raw(encoding, height, width, step, data.size)
-    channels = {"mono8": 1, "rgb8": 3}[encoding]
-    rows = data[: height * step].reshape(height, step)[:, : width * channels]
-    return rows if channels == 1 else rows.reshape(height, width, channels)
+    height, width = message.height, message.width
+    return view_raw(message.data, encoding, height, width, message.step)
 
 
 def plain_status(status: Any, masks: int) -> dict[str, Any]:

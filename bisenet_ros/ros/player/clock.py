@@ -6,6 +6,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
+from bisenet_ros.ros.messages import to_stamp
 from bisenet_ros.ros.player.schedule import Due
 
 
@@ -47,5 +48,5 @@ class PlayedClock:
 
     def _publish(self, time_ns: int) -> None:
         message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
+        message.clock = to_stamp(time_ns)
         self._publisher.publish(message)

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.codec import decode
 from bisenet_ros.recordings.rosbag import COMPRESSED, Message, Topic
 from bisenet_ros.ros import messages
 
@@ -61,18 +62,9 @@ def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | Co
     message = recorded(picture, CompressedImage if stored_compressed else Image)
     if stored_compressed == compressed:
         return message
-    changed = _jpeg(_bgr(message)) if compressed else _raw(decode(message))
+    changed = _jpeg(_bgr(message)) if compressed else _raw(decode(message.data))
     changed.header = message.header
     return changed
-
-
-def decode(message: CompressedImage) -> np.ndarray:
-    """Pixels of a JPEG or PNG message: (H, W) or (H, W, 3 or 4), channels in OpenCV's order."""
-    content = np.frombuffer(message.data, np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    if pixels is None:
-        raise DataError(f"a compressed image of {content.size} bytes cannot be decoded")
-    return pixels
 
 
 def describe(message: Image | CompressedImage) -> dict[str, Any]:
@@ -80,7 +72,7 @@ def describe(message: Image | CompressedImage) -> dict[str, Any]:
     if isinstance(message, Image):
         return {"width": message.width, "height": message.height, "encoding": message.encoding}
     try:
-        height, width = decode(message).shape[:2]
+        height, width = decode(message.data).shape[:2]
     except DataError:
         return {"width": None, "height": None, "encoding": message.format}
     return {"width": width, "height": height, "encoding": message.format}
@@ -95,11 +87,7 @@ def _raw(pixels: np.ndarray) -> Image:
 
 
 def _jpeg(bgr: np.ndarray) -> CompressedImage:
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    message = CompressedImage()
-    message.format = "bgr8; jpeg compressed bgr8"
-    message.data = messages.to_bytes(data)
-    return message
+    return messages.to_jpeg(Header(), bgr, JPEG_QUALITY, "bgr")
 
 
 def _bgr(message: Image) -> np.ndarray:

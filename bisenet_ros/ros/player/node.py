@@ -21,6 +21,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from bisenet_ros.errors import ArgumentError, BarNotMet, BisenetError, DataError
 from bisenet_ros.recordings.rosbag import COMPRESSED, Topic
 from bisenet_ros.recordings.sources import BagSource, Source, SourceFrame, cut, open_source
+from bisenet_ros.ros.messages import to_stamp
 from bisenet_ros.ros.player.clock import PlayedClock
 from bisenet_ros.ros.player.messages import image_message, message_class, recorded
 from bisenet_ros.ros.player.options import Options, parse
@@ -181,7 +182,7 @@ class CameraPlayer(Node):
             if other.topic == self._camera_info:
                 self._head(message.header, stamp_ns)
             elif self.fresh and hasattr(message, "header"):
-                _set_stamp(message.header, stamp_ns)
+                message.header.stamp = to_stamp(stamp_ns)
             publisher.publish(message)
 
     @property
@@ -190,7 +191,7 @@ class CameraPlayer(Node):
 
     def _head(self, header: Any, stamp_ns: int) -> None:
         if self.fresh:
-            _set_stamp(header, stamp_ns)
+            header.stamp = to_stamp(stamp_ns)
         if self.options.frame_id is not None:
             header.frame_id = self.options.frame_id
         elif not self.source.stamped:
@@ -224,10 +225,6 @@ def _compressed(source: Source, options: Options) -> bool:
     if options.transport != "stored":
         return options.transport == "compressed"
     return isinstance(source, BagSource) and source.topic.type == COMPRESSED
-
-
-def _set_stamp(header: Any, stamp_ns: int) -> None:
-    header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
 
 
 def run(options: Options, signals: Signals) -> None:

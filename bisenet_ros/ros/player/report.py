@@ -8,6 +8,7 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
+from bisenet_ros.ros.messages import stamp_ns
 from bisenet_ros.ros.player.messages import describe
 
 
@@ -43,8 +44,7 @@ class Report:
             self.image = describe(message)
         self.frames += 1
         if self.keep_stamps:
-            stamp = message.header.stamp
-            self.stamps.append(stamp.sec * 10**9 + stamp.nanosec)
+            self.stamps.append(stamp_ns(message.header.stamp))
 
     @property
     def duration_s(self) -> float:

@@ -173,8 +173,8 @@ class Camera:
 
     def _receive(self, message: Image | CompressedImage) -> None:
         received = time.perf_counter()
-        stamp = message.header.stamp
-        self.statistics.received(self._now(), stamp.sec + stamp.nanosec * 1e-9)
+        seconds = messages.stamp_ns(message.header.stamp) * 1e-9
+        self.statistics.received(self._now(), seconds)
         try:
             # Before it may take the place of a good frame that waits.
             messages.check(message)

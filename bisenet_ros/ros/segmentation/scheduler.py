@@ -14,20 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-ReceivedFrame = TypeVar("ReceivedFrame")
+Frame = TypeVar("Frame")
 
 NANO = 1_000_000_000
 
 
 @dataclass
-class _Slot(Generic[ReceivedFrame]):
+class _Slot(Generic[Frame]):
     """A camera's newest frame, and the last tick in which it was served."""
 
-    frame: ReceivedFrame | None = None
+    frame: Frame | None = None
     served: int | None = None
 
 
-class Scheduler(Generic[ReceivedFrame]):
+class Scheduler(Generic[Frame]):
     """Keeps the newest frame of each camera and hands them out in batches.
 
     ``submit`` is called by the thread that receives, ``next_batch`` by the one that works.
@@ -46,14 +46,14 @@ class Scheduler(Generic[ReceivedFrame]):
         now: Callable[[], int] = time.monotonic_ns,
         wall: bool = True,
     ) -> None:
-        self._slots: dict[str, _Slot[ReceivedFrame]] = {camera: _Slot() for camera in cameras}
+        self._slots: dict[str, _Slot[Frame]] = {camera: _Slot() for camera in cameras}
         self._now, self._wall = now, wall
         self._changed = threading.Condition()
         self._stopped = False
         self._rate = rate
         self._origin = now()
 
-    def submit(self, camera: str, frame: ReceivedFrame) -> bool:
+    def submit(self, camera: str, frame: Frame) -> bool:
         """Put a camera's newest frame; True if it superseded one that still waited."""
         with self._changed:
             slot = self._slots[camera]
@@ -62,7 +62,7 @@ class Scheduler(Generic[ReceivedFrame]):
             self._changed.notify()
         return superseded
 
-    def next_batch(self, patience: float | None = None) -> list[tuple[str, ReceivedFrame]]:
+    def next_batch(self, patience: float | None = None) -> list[tuple[str, Frame]]:
         """Wait for frames whose turn it is, and take them.
 
         Args:
@@ -111,7 +111,7 @@ class Scheduler(Generic[ReceivedFrame]):
     def _tick(self) -> int:
         return int((self._now() - self._origin) * self._rate / NANO)
 
-    def _due(self) -> list[tuple[str, ReceivedFrame]]:
+    def _due(self) -> list[tuple[str, Frame]]:
         tick = self._tick()
         batch = []
         for camera, slot in self._slots.items():

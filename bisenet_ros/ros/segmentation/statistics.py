@@ -7,8 +7,9 @@ from collections import Counter, deque
 
 import numpy as np
 
+from bisenet_ros.inference.result import STAGES
+
 # What a frame goes through here; "wait" is from its callback to the worker, its tick included.
-STAGES = ("wait", "decode", "preprocess", "forward", "postprocess", "publish")
 WINDOW = 5.0  # seconds that rates and percentiles look back
 LONGEST_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag began again
 FEWEST_STEPS = 8  # between stamps, before they say anything of a camera's period
@@ -64,7 +65,7 @@ class CameraStatistics:
         self._inputs, self._outputs, self._ages = Window(now), Window(now), Window(now)
         self._steps = Window(now)
         self._last_stamp = 0.0
-        self._stages = {stage: Window(now) for stage in STAGES}
+        self._stages = {stage: Window(now) for stage in ("wait", *STAGES)}
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
@@ -121,7 +122,7 @@ class CameraStatistics:
         Args:
             now: seconds of the node's clock.
             age: seconds from the frame's stamp to now; None where the frame has no stamp.
-            stages: milliseconds in each of ``STAGES``.
+            stages: milliseconds in each of ``wait`` and ``STAGES``.
             late: the frame took longer than a period.
         """
         with self._lock:

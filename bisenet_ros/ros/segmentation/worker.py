@@ -132,6 +132,5 @@ class Worker:
 
 def age(frame: ReceivedFrame, now: float) -> float | None:
     """Seconds from the frame's stamp to ``now``; None for a camera that does not stamp."""
-    stamp = frame.message.header.stamp
-    seconds = stamp.sec + stamp.nanosec * 1e-9
+    seconds = messages.stamp_ns(frame.message.header.stamp) * 1e-9
     return now - seconds if seconds else None
