@@ -92,7 +92,7 @@ class Worker:
             results = self.segmenter()(
                 [r.pixels.image for r in ready],
                 [r.pixels.order for r in ready],
-                [r.camera.wanted(parameters) for r in ready],
+                [r.camera.requested_outputs(parameters) for r in ready],
             )
             for one, result in zip(ready, results, strict=True):
                 self._publish(one, result, parameters, started)
