@@ -20,7 +20,7 @@ from bisenet_ros.recordings.codec import encode_jpeg
 
 
 def check(message: Image | CompressedImage) -> None:
-    """Raise ``DataError`` with the reason unless the message can be an image; microseconds."""
+    """Raise ``DataError`` with the reason unless the message can be an image; cheap."""
     if isinstance(message, CompressedImage):
         check_compressed(message.data)
         return
@@ -31,7 +31,7 @@ def to_pixels(message: Image | CompressedImage) -> Pixels:
     """The message's pixels, (H, W, 3) uint8: a view of its data where the encoding allows.
 
     Raises:
-        DataError: the message is no image; the reason is in the text.
+        DataError: the message is not a valid image; the text gives the reason.
     """
     if isinstance(message, CompressedImage):
         return from_compressed(message.data)
@@ -46,7 +46,7 @@ def to_pixels(message: Image | CompressedImage) -> Pixels:
 
 
 def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """An Image of (H, W) or (H, W, channels) pixels, uint8 or uint16, under a camera's header."""
+    """An Image of (H, W) or (H, W, channels) pixels, uint8 or uint16, with a camera's header."""
     packed = np.ascontiguousarray(pixels)
     message = Image()
     message.header = header
@@ -83,7 +83,7 @@ def to_stamp(nanoseconds: int) -> Time:
 
 
 def to_bytes(pixels: np.ndarray) -> array:
-    """Packed pixels as an ``array('B')``, all that messages take without looking at each byte."""
+    """Packed pixels as an ``array('B')``, which messages accept without checking each byte."""
     data = array("B")
     data.frombytes(pixels.data.cast("B"))
     return data

@@ -130,7 +130,7 @@ def test_broken_images_are_refused_with_a_reason_and_good_ones_served(rig, camer
         rig.count("rejected", rejected + number)
         assert rig.values()["last_reject_reason"], name
         rig.send(camera, image(number, rig.next_stamp()))
-    assert "image refused" in rig.process.output
+    assert "image rejected" in rig.process.output
 
 
 def test_diagnostics_carry_the_contracts_keys(rig, camera, segmenter, small_weights):

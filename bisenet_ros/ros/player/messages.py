@@ -26,14 +26,14 @@ _ENCODINGS = {
 
 
 def message_class(topic: Topic) -> Any:
-    """The class of the topic's messages; DataError where its package is not installed."""
+    """The topic's message class; DataError if its package is not installed."""
     package, _, name = topic.type.split("/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise DataError(
-            f"topic {topic.name} is {topic.type}, which is not installed; "
-            f"install the ROS package {package} or leave the topic out"
+            f"topic {topic.name} has type {topic.type}, which is not installed; "
+            f"install the ROS package {package} or omit the topic"
         ) from error
 
 
@@ -41,7 +41,7 @@ def recorded(message: Message, kind: Any) -> Any:
     """The bag's message as a ROS message of class ``kind``; DataError if its bytes are broken."""
     try:
         return deserialize_message(message.cdr, kind)
-    except Exception as error:  # the type support raises one of its own, in C
+    except Exception as error:  # the C type support raises its own type
         reason = " ".join(str(error).split())
         raise DataError(f"a message on {message.topic.name} is broken ({reason})") from error
 
@@ -51,7 +51,7 @@ def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | Co
 
     Args:
         picture: a bag's image message, raw or compressed, or (H, W, 3) uint8 BGR.
-        compressed: whether a CompressedImage is wanted.
+        compressed: whether to return a CompressedImage.
 
     Raises:
         DataError: the frame cannot be decoded.
@@ -62,13 +62,13 @@ def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | Co
     message = recorded(picture, CompressedImage if stored_compressed else Image)
     if stored_compressed == compressed:
         return message
-    changed = _jpeg(_bgr(message)) if compressed else _raw(decode(message.data))
-    changed.header = message.header
-    return changed
+    converted = _jpeg(_bgr(message)) if compressed else _raw(decode(message.data))
+    converted.header = message.header
+    return converted
 
 
 def describe(message: Image | CompressedImage) -> dict[str, Any]:
-    """Width and height in pixels (None where it cannot be decoded) and encoding or format."""
+    """Width and height in pixels (None if it cannot be decoded) and encoding or format."""
     if isinstance(message, Image):
         return {"width": message.width, "height": message.height, "encoding": message.encoding}
     try:

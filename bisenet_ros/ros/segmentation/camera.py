@@ -20,14 +20,14 @@ from bisenet_ros.ros.parameters.definition import Parameters
 from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
 from bisenet_ros.ros.segmentation.statistics import CameraStatistics
 
-# Last parts of a topic that name the kind of picture, not the camera.
-PICTURE_WORDS = ("image", "compressed")
-MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
+# Trailing parts of a topic that name the kind of image, not the camera.
+IMAGE_SUFFIXES = ("image", "compressed")
+LOSS_WARNING = 0.1  # fraction of lost frames that is worth a warning
 
 
 @dataclass(frozen=True)
 class ReceivedFrame:
-    """A message that passed its check, waiting for its turn, and when it came (perf_counter)."""
+    """A valid message waiting to be segmented, and when it arrived (perf_counter)."""
 
     message: Image | CompressedImage
     received: float
@@ -43,20 +43,21 @@ class OutputPublishers:
     overlay_jpeg: Publisher
 
     def all(self) -> Iterable[Publisher]:
-        """Every publisher, to be destroyed with the camera."""
+        """Every publisher."""
         return (self.mask, self.confidence, self.overlay, self.overlay_jpeg)
 
 
 class Camera:
-    """Receives one topic's images and publishes what became of them.
+    """Receives one topic's images and publishes their masks.
 
     Args:
         node: the node that owns the topics.
-        name: of the camera; part of the output topics when there are several.
+        name: of the camera; part of the output topics if there are several.
         topic: the base topic; ``/compressed`` is added for that transport.
         prefix: of the output topics: ``~`` or ``~/<name>``.
-        parameters: the node's.
-        submit: called with (name, frame) for each good message; true if one was superseded.
+        parameters: the node's parameters.
+        submit: called with (name, frame) for each valid message; returns whether an older frame
+            was superseded.
         now: seconds on the node's clock.
     """
 
@@ -75,7 +76,7 @@ class Camera:
         self.kind = CompressedImage if compressed else Image
         self.topic = node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
         self.statistics = CameraStatistics(now())
-        self.warning = ""  # why nothing may arrive; for diagnostics
+        self.warning = ""  # why images may not arrive; for diagnostics
         self._submit, self._now = submit, now
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscription: Subscription | None = None
@@ -99,45 +100,45 @@ class Camera:
             overlay_jpeg=publisher(CompressedImage, "overlay/compressed"),
         )
 
-    def listen(self) -> None:
-        """Subscribe, matched to the publishers there are; call again to follow changes."""
-        offered = qos.offers(self.node, self.topic)
-        wanted = qos.wanted_reliability(self.parameters.image_reliability, offered)
-        if self._subscription is None or wanted != self._reliability:
+    def subscribe(self) -> None:
+        """Subscribe with a QoS that matches the current publishers; call again to follow them."""
+        offered = qos.offered_reliability(self.node, self.topic)
+        reliability = qos.subscription_reliability(self.parameters.image_reliability, offered)
+        if self._subscription is None or reliability != self._reliability:
             self.unsubscribe()
-            self._reliability = wanted
+            self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
                 self.topic,
                 self._receive,
-                qos.newest(wanted),
+                qos.newest(reliability),
                 callback_group=self._group,
             )
         warning = (
-            qos.unmatched(wanted, offered)
-            or self._other_type()
-            or self._losses(offered)
-            or qos.unheard(self.node, self.outputs.mask.topic_name)
+            qos.publisher_mismatch(reliability, offered)
+            or self._wrong_type()
+            or self._lost_frames(offered)
+            or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
         )
         if warning and warning != self.warning:
             self.node.get_logger().warning(f"{self.topic}: {warning}")
         self.warning = warning
 
     def unsubscribe(self) -> None:
-        """Stop listening."""
+        """Destroy the subscription, if there is one."""
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
             self._subscription = None
 
     def close(self) -> None:
-        """Stop listening and withdraw the outputs."""
+        """Unsubscribe and destroy the publishers."""
         self.unsubscribe()
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
 
-    def wanted(self, parameters: Parameters) -> OutputRequest:
-        """What somebody listens to right now; nothing else is built."""
+    def requested_outputs(self, parameters: Parameters) -> OutputRequest:
+        """The outputs that have subscribers right now; no others are computed."""
         outputs = self.outputs
         return OutputRequest(
             confidence=parameters.publish_confidence
@@ -149,7 +150,7 @@ class Camera:
         )
 
     def publish(self, frame: ReceivedFrame, result: Result, parameters: Parameters) -> None:
-        """Send what was built, under the header of the frame."""
+        """Publish the computed outputs with the frame's header."""
         header, outputs = frame.message.header, self.outputs
         outputs.mask.publish(messages.to_image(header, result.mask, "mono8"))
         self.calibration.publish(header, *result.mask.shape)
@@ -165,10 +166,10 @@ class Camera:
             )
 
     def reject(self, reason: str) -> None:
-        """Count a refused message and say why, at most once a second."""
+        """Count a rejected message and log the reason, at most once per second."""
         self.statistics.rejected(reason)
         self.node.get_logger().warning(
-            f"{self.topic}: image refused: {reason}", throttle_duration_sec=1.0
+            f"{self.topic}: image rejected: {reason}", throttle_duration_sec=1.0
         )
 
     def _receive(self, message: Image | CompressedImage) -> None:
@@ -176,7 +177,7 @@ class Camera:
         seconds = messages.stamp_ns(message.header.stamp) * 1e-9
         self.statistics.received(self._now(), seconds)
         try:
-            # Before it may take the place of a good frame that waits.
+            # Before it can supersede a valid pending frame.
             messages.check(message)
         except DataError as error:
             self.reject(str(error))
@@ -184,37 +185,37 @@ class Camera:
         if self._submit(self.name, ReceivedFrame(message, received)):
             self.statistics.superseded()
 
-    def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:
-        """A sentence if frames get lost between a best-effort publisher and here, or ``""``."""
+    def _lost_frames(self, offered: dict[str, ReliabilityPolicy]) -> str:
+        """A sentence if frames from a best-effort publisher get lost in transport, or ``""``."""
         if qos.BEST_EFFORT not in offered.values():
             return ""
         share = self.statistics.lost_share(self._now())
         silent = self.statistics.last_input is None
-        if share < MUCH and not silent:
+        if share < LOSS_WARNING and not silent:
             return ""
-        lost = "no image" if silent else f"only {1 - share:.0%} of the images"
+        arriving = "no images" if silent else f"only {1 - share:.0%} of the images"
         return (
-            f"{lost} of {', '.join(offered)} arrives; it publishes best_effort, and large images "
-            "get lost in Fast DDS's default shared memory: start it with config/fastdds.xml "
-            "(before Kilted: config/fastrtps.xml) as the profile, or let it publish reliably"
+            f"{arriving} from {', '.join(offered)} arrive; it publishes best_effort, and large "
+            "images get lost in Fast DDS's default shared memory: start it with the profile "
+            "config/fastdds.xml (before Kilted: config/fastrtps.xml), or make it publish reliable"
         )
 
-    def _other_type(self) -> str:
+    def _wrong_type(self) -> str:
         """A sentence if the topic carries another message type, or ``""``."""
-        wanted = f"sensor_msgs/msg/{self.kind.__name__}"
+        expected = f"sensor_msgs/msg/{self.kind.__name__}"
         for info in self.node.get_publishers_info_by_topic(self.topic):
-            if info.topic_type != wanted:
+            if info.topic_type != expected:
                 return (
-                    f"/{info.node_name} publishes {info.topic_type}, the node expects {wanted}; "
+                    f"/{info.node_name} publishes {info.topic_type}, the node expects {expected}; "
                     "check image_topic and image_transport"
                 )
         return ""
 
 
 def camera_names(topics: list[str]) -> list[str]:
-    """A short name for each topic, unique among them.
+    """A short, unique name for each topic.
 
-    ``/front/image_raw`` becomes ``front``; two cameras called alike get more of their topic:
+    ``/front/image_raw`` becomes ``front``; if names collide, more of the topic is used:
     ``/left/cam/image`` and ``/right/cam/image`` become ``left_cam`` and ``right_cam``.
     """
     parts = [_camera_parts(topic) for topic in topics]
@@ -227,6 +228,6 @@ def camera_names(topics: list[str]) -> list[str]:
 
 def _camera_parts(topic: str) -> list[str]:
     parts = [part for part in topic.split("/") if part and part != "~"]
-    while len(parts) > 1 and parts[-1].startswith(PICTURE_WORDS):
+    while len(parts) > 1 and parts[-1].startswith(IMAGE_SUFFIXES):
         parts.pop()
     return parts or ["camera"]

@@ -79,7 +79,7 @@ def test_the_table_goes_between_its_markers():
 
 @pytest.mark.parametrize("text", ["no markers", "<!-- /parameters --> <!-- parameters -->"])
 def test_a_text_without_place_for_the_table_is_refused(text: str):
-    with pytest.raises(DataError, match=r"README.md has no table of parameters"):
+    with pytest.raises(DataError, match=r"README.md has no parameter table"):
         document.with_table(text)
 
 

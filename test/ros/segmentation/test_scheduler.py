@@ -19,7 +19,7 @@ class HandClock:
 
 
 def at_once(scheduler: Scheduler) -> list:
-    return scheduler.next_batch(patience=0)
+    return scheduler.next_batch(timeout_s=0)
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def test_a_camera_at_the_nodes_own_rate_loses_no_frame(phase, jitter):
 def test_the_worker_sleeps_until_the_tick_and_wakes_for_a_stop():
     scheduler = Scheduler(["a"], 20.0)
     scheduler.submit("a", 0)
-    assert scheduler.next_batch(patience=1)
+    assert scheduler.next_batch(timeout_s=1)
     scheduler.submit("a", 1)
-    assert scheduler.next_batch(patience=5) == [("a", 1)]
+    assert scheduler.next_batch(timeout_s=5) == [("a", 1)]
     ended = threading.Event()
 
     def wait() -> None:
@@ -173,8 +173,8 @@ def test_the_worker_sleeps_until_the_tick_and_wakes_for_a_stop():
     assert scheduler.next_batch() == []
 
 
-def test_patience_runs_out():
+def test_next_batch_times_out():
     scheduler: Scheduler = Scheduler(["a"], 15.0)
     before = time.monotonic()
-    assert scheduler.next_batch(patience=0.05) == []
+    assert scheduler.next_batch(timeout_s=0.05) == []
     assert time.monotonic() - before >= 0.05
