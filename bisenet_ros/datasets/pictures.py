@@ -1,4 +1,4 @@
-"""Reads images and label files from disk; knows nothing of classes."""
+"""Reads image and label files from disk."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def read_rgb(path: Path) -> np.ndarray:
     """The image, (H, W, 3) uint8 RGB; DataError if it cannot be read."""
     image = cv2.imdecode(np.frombuffer(_content(path), np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{path} cannot be read as an image; expected a whole PNG or JPEG file")
+        raise DataError(f"{path} cannot be read as an image; expected a complete PNG or JPEG file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_label(path: Path) -> np.ndarray:
-    """What a label file holds: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
+    """Contents of a label file: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
 
-    An indexed PNG gives its indices, which is where labelling tools write the ids; its palette
-    is for the eye.
+    An indexed PNG gives its indices, since labelling tools store the ids there; its palette is
+    ignored.
 
     Raises:
-        DataError: the file is unreadable, or has more than eight bits a channel.
+        DataError: the file is unreadable, or has more than eight bits per channel.
     """
     content = _content(path)
     bits = _indexed_bits(content)
@@ -44,20 +44,20 @@ def read_label(path: Path) -> np.ndarray:
         content = _as_grey(content)
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise DataError(f"{path} cannot be read as a label; expected a whole PNG file")
+        raise DataError(f"{path} cannot be read as a label; expected a complete PNG file")
     if pixels.dtype != np.uint8:
-        raise DataError(f"{path} has 16 bits a channel; expected 8-bit ids or 8-bit RGB colours")
+        raise DataError(f"{path} has 16 bits per channel; expected 8-bit ids or 8-bit RGB colours")
     if 0 < bits < 8:
-        pixels = pixels // (255 // (2**bits - 1))  # the decoder spreads few bits over 0–255
+        pixels = pixels // (255 // (2**bits - 1))  # the decoder scales fewer bits to 0–255
     if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)  # a fourth channel is opacity
+        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)  # drop alpha
     return pixels
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) as the file's head says, before a camera's rotation tag is obeyed.
+    """(height, width) from the file's header, before EXIF rotation.
 
-    A file whose head is not understood is decoded; DataError if that fails.
+    Decodes the file if the header is not understood; DataError if that fails.
     """
     with _opened(path) as file:
         start = file.read(24)
@@ -82,7 +82,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _content(path: Path) -> bytes:
-    """The file's bytes, at least one. OpenCV's own reading does not say what went wrong."""
+    """The file's bytes, at least one; cv2.imread would not say what went wrong."""
     with _opened(path) as file:
         content = file.read()
     if not content:
@@ -91,27 +91,27 @@ def _content(path: Path) -> bytes:
 
 
 def _indexed_bits(content: bytes) -> int:
-    """Bits a pixel of an indexed PNG, 0 for any other file."""
+    """Bits per pixel of an indexed PNG, 0 for any other file."""
     if len(content) < 26 or not content.startswith(_PNG) or content[25] != _INDEXED:
         return 0
     return content[24]
 
 
 def _as_grey(content: bytes) -> bytes:
-    """An indexed PNG as a grey one of the same numbers.
+    """An indexed PNG rewritten as greyscale with the same values.
 
-    OpenCV cannot be asked for indices: it always looks them up in the palette. The pixels of both
-    kinds lie alike in the file, so another header (and its check sum) before them is enough.
+    OpenCV always applies the palette and cannot return indices. Both kinds store pixels the same
+    way, so replacing the header (and its checksum) is enough.
     """
     parts, position = [content[:8]], 8
     while position + 12 <= len(content):
         (length,) = struct.unpack(">I", content[position : position + 4])
         chunk = content[position : position + 12 + length]
         if chunk[4:8] == b"IHDR":
-            # Name, size and bits; the colour type; the rest.
+            # Type, size and bit depth; the colour type; the rest.
             head = chunk[4:17] + bytes([_GREY]) + chunk[18:21]
             chunk = chunk[:4] + head + struct.pack(">I", zlib.crc32(head))
-        if chunk[4:8] in (b"IHDR", b"IDAT", b"IEND"):  # not the palette and what refers to it
+        if chunk[4:8] in (b"IHDR", b"IDAT", b"IEND"):  # drop the palette and what refers to it
             parts.append(chunk)
         position += 12 + length
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""Compressed images as camera drivers and bags carry them."""
+"""Encodes and decodes compressed images, as used by camera drivers and bags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bisenet_ros.errors import DataError
 
 
 def decode_rgb(data: Any) -> np.ndarray:
-    """JPEG or PNG bytes (any buffer) to (H, W, 3) uint8 RGB; DataError where they are broken."""
+    """JPEG or PNG bytes (any buffer) to (H, W, 3) uint8 RGB; DataError if they are corrupt."""
     return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
@@ -19,7 +19,7 @@ def decode_ids(data: Any) -> np.ndarray:
     """PNG bytes (any buffer) of class ids to (H, W) uint8.
 
     Raises:
-        DataError: the bytes are broken, or hold colours or 16-bit values instead of ids.
+        DataError: the bytes are corrupt, or colours or 16-bit values instead of ids.
     """
     ids = _decode(data, cv2.IMREAD_UNCHANGED)
     if ids.ndim != 2 or ids.dtype != np.uint8:
@@ -44,5 +44,7 @@ def _decode(data: Any, flags: int) -> np.ndarray:
     content = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(content, flags) if content.size else None
     if image is None:
-        raise DataError(f"compressed image of {content.size} bytes cannot be decoded")
+        raise DataError(
+            f"compressed image of {content.size} bytes cannot be decoded; expected a JPEG or PNG"
+        )
     return image

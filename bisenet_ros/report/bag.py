@@ -1,4 +1,4 @@
-"""report.html of a drive: everything about it on one page that needs no other file."""
+"""report.html of a drive, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bisenet_ros.report.html import (
     pictures,
 )
 
-LARGEST_FILM = 24 << 20  # bytes; a longer film is linked, so that the page still opens at once
+LARGEST_FILM = 24 << 20  # bytes; a larger video is linked, to keep the page small
 SAMPLE_BAG = "camvid_drive"
 SAMPLE_CREDIT = Markup(
     "Frames and labels: CamVid. Gabriel J. Brostow, Julien Fauqueur, Roberto Cipolla, "
@@ -31,13 +31,13 @@ SAMPLE_CREDIT = Markup(
     "Vijay Badrinarayanan and Roberto Cipolla for SegNet. "
     '<a href="https://creativecommons.org/licenses/by-nc/4.0/">CC BY-NC 4.0</a>: research and '
     "personal use. Changed: JPEG instead of PNG; void became 255. The shipped "
-    "weights saw other frames of the same drive in training, so their scores flatter."
+    "weights were trained on other frames of the same drive, so the scores are optimistic."
 )
 
 
 @dataclass(frozen=True)
 class ReportImage:
-    """A frame with its pictures: its number in the drive, its mIoU, and the view."""
+    """A frame with its images: its number in the drive, its mIoU, and the view."""
 
     number: int
     miou: float
@@ -46,14 +46,14 @@ class ReportImage:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the report is made of.
+    """Content of the report.
 
     Attributes:
         metrics: from :func:`bisenet_ros.demo.metrics.metrics`.
         labels: class names and colours.
         numbers: frame number in the drive by stamp (ns).
         hero: the frame shown large.
-        best, worst: some frames at either end of the score.
+        best, worst: the frames with the highest and the lowest scores.
         film: the MP4 of overlays, or None.
     """
 
@@ -88,7 +88,7 @@ def render(story: ReportData) -> str:
 
 
 def film_source(film: Path | None) -> dict[str, str] | None:
-    """The film inside the page, or a link to the file beside it where it is large."""
+    """The video embedded in the page, or a link to the file if it is large."""
     if film is None:
         return None
     if film.stat().st_size > LARGEST_FILM:
@@ -125,7 +125,7 @@ def age_chart(story: ReportData) -> str:
 
 
 def _in_order(story: ReportData) -> list[tuple[int, dict[str, Any]]]:
-    """The masks' figures by frame number; a mask of a stamp that was never played has none."""
+    """The masks' figures by frame number; masks with a stamp that was never played are omitted."""
     known = [f for f in story.metrics["frames"] if f["stamp"] in story.numbers]
     return sorted(
         ((story.numbers[f["stamp"]] + 1, f) for f in known), key=lambda numbered: numbered[0]
@@ -133,7 +133,7 @@ def _in_order(story: ReportData) -> list[tuple[int, dict[str, Any]]]:
 
 
 def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Titled lists of (name, value): drive, way of a frame, model, machine."""
+    """Titled lists of (name, value): drive, stage times, model, machine."""
     drive, host = metrics["drive"], metrics["machine"]
     return [
         (
