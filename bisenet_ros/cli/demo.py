@@ -20,30 +20,32 @@ COLUMNS = {"iou": "IoU", "precision": "precision", "recall": "recall", "share": 
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for the film, the picture, the report")] = Path(
+    out: Annotated[Path, typer.Option(help="output folder: report, video, picture")] = Path(
         "out/demo"
     ),
     bag: Annotated[
         Path | None,
-        typer.Option(help=f"bag with camera and labels; without it {SAMPLE_BAG}"),
+        typer.Option(help=f"bag with camera images and labels; default: {SAMPLE_BAG}"),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="weights file; without it the one shipped")
+        Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
-    rate: Annotated[float, typer.Option(help="frames a second to play")] = 15.0,
+    rate: Annotated[float, typer.Option(help="playback rate in Hz")] = 15.0,
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
-    json: Annotated[Path | None, typer.Option(help="write metrics.json here too")] = None,
+    json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
-    """Play a bag through the real node over DDS, score the masks, and show what it saw."""
+    """Play a bag through the real node over DDS, score the masks and write a report."""
     from rich.console import Console
 
     from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
     from bisenet_ros.system.atomic_files import check_writable
 
     if not (math.isfinite(rate) and 0 < rate <= 1000):
-        raise ArgumentError(f"--rate is {rate:g}; expected above 0 and at most 1000 Hz")
+        raise ArgumentError(f"--rate is {rate:g}; expected more than 0 and at most 1000 Hz")
     if weights is not None and not weights.is_file():
-        raise DataError(f"--weights {weights} is no file; see weights/README.md for those shipped")
+        raise DataError(
+            f"--weights {weights} is not a file; weights/README.md lists the shipped ones"
+        )
     if json is not None:
         check_writable(json, "--json")
     console = Console()
@@ -57,7 +59,7 @@ def demo(
 
 
 def _sample_bag() -> Path:
-    """The shipped bag, relative where the demo is run in a checkout."""
+    """The shipped bag, as a relative path if run from a checkout."""
     return Path(SAMPLE_BAG) if Path(SAMPLE_BAG).exists() else CHECKOUT / SAMPLE_BAG
 
 
@@ -70,7 +72,7 @@ def _run(
     json: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Play, score, show; returns the metrics."""
+    """Play, score, write the outputs; returns the metrics."""
     from bisenet_ros.cli.executables import ros_executable
     from bisenet_ros.demo import metrics as demo_metrics
     from bisenet_ros.demo import pipeline

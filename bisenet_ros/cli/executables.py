@@ -1,4 +1,4 @@
-"""The package's ROS programs, as the command line starts them in processes of their own."""
+"""How the command line starts the package's ROS nodes in their own processes."""
 
 from __future__ import annotations
 

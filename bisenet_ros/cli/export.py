@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from bisenet_ros.datasets import LabelledSet
 
-CALIBRATION = 128  # images at most; more change the ranges no more
+CALIBRATION = 128  # images at most; the ranges no longer change with more
 
 
 def export(
     out: Annotated[Path, typer.Argument(help="file to write: NAME.onnx, or NAME.xml for OpenVINO")],
     weights: Annotated[
-        Path | None, typer.Option(help="weights file; without it the one shipped")
+        Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
     size: Annotated[
-        str, typer.Option(help="input size, HEIGHTxWIDTH; empty: as the weights say")
+        str, typer.Option(help="input size, HEIGHTxWIDTH; empty: from the weights")
     ] = "",
     int8: Annotated[bool, typer.Option("--int8", help="quantise to int8")] = False,
     calibrate: Annotated[
@@ -39,18 +39,19 @@ def export(
     ] = "camvid",
     split: Annotated[str, typer.Option(help="which part of it")] = "val",
     max_drop: Annotated[
-        float, typer.Option(help="points of mIoU that int8 may lose", min=0, max=100)
+        float,
+        typer.Option(help="largest drop in mIoU for int8, in percentage points", min=0, max=100),
     ] = 1.0,
-    json: Annotated[Path | None, typer.Option(help="write what was measured here")] = None,
+    json: Annotated[Path | None, typer.Option(help="write the measurements to this file")] = None,
 ) -> None:
-    """Write the network as ONNX or OpenVINO IR; the node takes the file as weights."""
+    """Export the network as ONNX or OpenVINO IR, which the node also takes as weights."""
     from rich.console import Console
 
     from bisenet_ros.inference.export.reader import SUFFIXES
     from bisenet_ros.system.atomic_files import check_writable, staged, write_json
 
     if out.suffix.lower() not in SUFFIXES:
-        raise ArgumentError(f"{out} should end in {' or '.join(SUFFIXES)}")
+        raise ArgumentError(f"{out} has the wrong suffix; expected {' or '.join(SUFFIXES)}")
     if int8 != (calibrate is not None):
         raise ArgumentError("--int8 and --calibrate DIR go together; give both or neither")
     check_writable(out, "the output")
@@ -114,7 +115,7 @@ def _examples(labelled: LabelledSet, size: tuple[int, int]) -> list[np.ndarray]:
 
 
 def _noise(size: tuple[int, int]) -> list[np.ndarray]:
-    """Two images that nobody has seen: noise, and noise of a tenth of the contrast."""
+    """Two random images: noise, and noise at a tenth of the contrast."""
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -141,9 +142,9 @@ def _compare(
     if not drop <= max_drop:
         raise BarNotMet(
             f"int8 scores {figures['int8']:.2f} % mIoU and float32 {figures['fp32']:.2f} % on "
-            f"{len(labelled)} images: it loses {drop:.2f} points and at most {max_drop:g} were "
-            "allowed, so nothing was written; calibrate with more or other images, or raise "
-            "--max-drop"
+            f"{len(labelled)} images: it loses {drop:.2f} points, more than "
+            f"--max-drop {max_drop:g}, so nothing was written; calibrate with more or different "
+            "images, or raise --max-drop"
         )
     return {
         "scored_images": len(labelled),

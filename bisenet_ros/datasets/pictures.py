@@ -1,4 +1,4 @@
-"""Reads images and label files from disk; knows nothing of classes."""
+"""Reads image and label files from disk."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def read_rgb(path: Path) -> np.ndarray:
         return decode_rgb(_content(path))
     except DataError as error:
         raise DataError(
-            f"{path} cannot be read as an image; expected a whole PNG or JPEG file"
+            f"{path} cannot be read as an image; expected a complete PNG or JPEG file"
         ) from error
 
 
 def read_label(path: Path) -> np.ndarray:
-    """What a label file holds: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
+    """Contents of a label file: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
 
-    An indexed PNG gives its indices, which is where labelling tools write the ids; its palette
-    is for the eye.
+    An indexed PNG gives its indices, since labelling tools store the ids there; its palette is
+    ignored.
 
     Raises:
         DataError: the file is unreadable, or has more than eight bits per channel.
@@ -43,7 +43,9 @@ def read_label(path: Path) -> np.ndarray:
             image = Image.open(io.BytesIO(content))
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path} cannot be read as a label; expected a whole PNG file") from error
+        raise DataError(
+            f"{path} cannot be read as a label; expected a complete PNG file"
+        ) from error
     if image.mode in SIXTEEN_BIT or _bits(content) == 16:
         raise DataError(f"{path} has 16 bits per channel; expected 8-bit ids or 8-bit RGB colours")
     if image.mode in ("P", "L"):

@@ -17,26 +17,28 @@ from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.video import write_video
 from bisenet_ros.system.atomic_files import write_bytes
 
-ENDS = 3  # frames shown of the best and of the worst
+ENDS = 3  # frames shown of the best and of the worst each
 
 
 def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> None:
     """Write overlay.mp4, overlay.png and report.html into ``out``."""
     numbers = {stamp: i for i, stamp in enumerate(played.stamps)}
-    film = film_of(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
+    video = write_overlay_video(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
     chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
     shown = look_up(chosen, drive, played, numbers)
     labels = played.recording.label_set()
     hero, best, worst = shown
-    data = BagReportData(metrics, labels, best, worst, numbers, hero, film)
+    data = BagReportData(metrics, labels, best, worst, numbers, hero, video)
     if hero is not None:
         caption = f"{drive.path.name}, {hero.name.lower()} of {len(numbers)}: mIoU {hero.miou:.3f}"
         write_bytes(out / "overlay.png", encode_png(grid(hero.view, labels, caption)))
     write_bytes(out / "report.html", render(data).encode())
 
 
-def film_of(played: Played, numbers: dict[int, int], rate: float, path: Path) -> Path | None:
-    """The overlays the node published as a film; None if it published none."""
+def write_overlay_video(
+    played: Played, numbers: dict[int, int], rate: float, path: Path
+) -> Path | None:
+    """Write the published overlays as a video; None if there are none."""
     recording = played.recording
     stamps = [stamp for stamp in recording.overlay_stamps() if stamp in numbers]
     frames = ((numbers[stamp], recording.overlay(stamp)) for stamp in stamps)
@@ -49,7 +51,7 @@ Chosen = tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, Any]]
 def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
     """The hero, the best and the worst of the scored frames that have an overlay.
 
-    The hero is the frame on which most is seen: mIoU times the number of classes.
+    The hero has the highest mIoU times number of classes.
     """
     scored = [f for f in frames if f["miou"] is not None and f["stamp"] in shown]
     ranked = sorted(scored, key=lambda f: f["miou"], reverse=True)
@@ -61,7 +63,7 @@ def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
 def look_up(
     chosen: Chosen, drive: Drive, played: Played, numbers: dict[int, int]
 ) -> tuple[ReportImage | None, list[ReportImage], list[ReportImage]]:
-    """The chosen frames with their pictures."""
+    """The chosen frames with their images."""
     hero, best, worst = chosen
     wanted = {f["stamp"]: numbers[f["stamp"]] for f in (hero, *best, *worst) if f is not None}
     pairs = drive.read(set(wanted.values()))

@@ -1,4 +1,4 @@
-"""Plays a bag through the real node: three processes that know each other by topics only."""
+"""Plays a bag through the real node: three processes that communicate over topics only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABELS_TOPIC = "/camera/labels/compressed"
 NODE = "bisenet"
-START_TIMEOUT_S = 180.0  # seconds; a busy robot reads torch from its disk for a while
-LAST_MASK_TIMEOUT_S = 60.0  # seconds; a slow network has the newest frame still before it
-DIAGNOSTICS_TIMEOUT_S = 5.0  # seconds; they come once a second
+START_TIMEOUT_S = 180.0  # importing torch can take long on a busy robot
+LAST_MASK_TIMEOUT_S = 60.0  # a slow network may still have to process the newest frame
+DIAGNOSTICS_TIMEOUT_S = 5.0  # they are published once per second
 
 Progress = Callable[[str, int | None], None]
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What to play through what: a bag, at ``rate`` frames a second, with which weights and device.
+    """What to play: a bag, at ``rate`` Hz, with these weights and device.
 
-    ``weights`` None: those the node takes by itself.
+    ``weights`` None: the node's default.
     """
 
     bag: Path
@@ -39,7 +39,7 @@ class DemoPlan:
 
 @dataclass(frozen=True)
 class Played:
-    """A drive that is over: what the player says it played, and what was recorded of the node."""
+    """A finished run: the player's report, and the recorded outputs of the node."""
 
     player: dict[str, Any]
     recording: Recording
@@ -51,16 +51,16 @@ class Played:
 
 
 def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executable) -> Played:
-    """Start node, recorder and player, each when the one before is ready; stop all at the end.
+    """Start node, recorder and player, each once the previous one is ready; stop all at the end.
 
     Args:
         plan: see :class:`DemoPlan`.
         folder: where the recording and the processes' logs go.
-        progress: called with what is going on and the number of masks so far, None where it stays.
+        progress: called with the current activity and the masks so far, None if unchanged.
         executable: how to start the package's ROS programs.
 
     Raises:
-        ChildError: a process could not start or failed, told in its own words.
+        ChildError: a process could not start or failed; quotes its output.
     """
     recording = Recording(folder / "recording")
     environment = ros_environment()
@@ -80,9 +80,9 @@ def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executabl
         _follow(player, [node, scorer], recording, progress)
         played = read_json(folder / "player.json")
         _wait_for_last(played, [node, scorer], recording, progress)
-        scorer.stop()  # it writes its figures while it leaves
+        scorer.stop()  # it writes its figures on shutdown
         if scorer.process.returncode:
-            scorer.ended  # noqa: B018 raises what it said
+            scorer.ended  # noqa: B018 raises with its output
     return Played(played, recording)
 
 
@@ -134,7 +134,7 @@ def _wait_ready(child: Child, children: Sequence[Child]) -> None:
 def _follow(
     player: Child, others: Sequence[Child], recording: Recording, progress: Progress
 ) -> None:
-    """Report the masks that come as long as the player plays."""
+    """Report progress while the player plays."""
 
     def over() -> bool:
         progress("playing the drive", len(recording.mask_stamps()))
@@ -146,30 +146,30 @@ def _follow(
 def _wait_for_last(
     played: dict[str, Any], children: Sequence[Child], recording: Recording, progress: Progress
 ) -> None:
-    """Wait for the newest frame's mask, which always comes, and for diagnostics that count it.
+    """Wait for the newest frame's mask, which is never superseded, and diagnostics that count it.
 
-    A mask that does not come in time is not an error here: the figures will tell.
+    A mask that does not arrive in time is not an error here: the figures will show it.
     """
     last = played["stamps"][-1] if played["stamps"] else None
     started = time.monotonic()
-    told: float | None = None
+    done_at: float | None = None
 
     def over() -> bool:
-        nonlocal told
+        nonlocal done_at
         stamps = recording.mask_stamps()
         progress("waiting for the last mask", len(stamps))
         now = time.monotonic()
-        if told is None and (last in stamps or now - started > LAST_MASK_TIMEOUT_S):
-            told = now
-        if told is None:
+        if done_at is None and (last in stamps or now - started > LAST_MASK_TIMEOUT_S):
+            done_at = now
+        if done_at is None:
             return False
-        return _counted(recording, len(stamps)) or now - told > DIAGNOSTICS_TIMEOUT_S
+        return _counted(recording, len(stamps)) or now - done_at > DIAGNOSTICS_TIMEOUT_S
 
     wait_until(over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask")
 
 
 def _counted(recording: Recording, masks: int) -> bool:
-    """Whether the node's diagnostics came after so many masks."""
+    """Whether the node published diagnostics after this many masks."""
     statuses = recording.diagnostics().items()
     return any(
         name.startswith(f"{NODE}: camera") and status["masks_before"] >= masks

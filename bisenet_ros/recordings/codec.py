@@ -42,7 +42,7 @@ def decode_ids(data: Any) -> np.ndarray:
     """PNG bytes (any buffer) of class ids to (H, W) uint8.
 
     Raises:
-        DataError: the bytes are broken, or hold colours or 16-bit values instead of ids.
+        DataError: the bytes are corrupt, or colours or 16-bit values instead of ids.
     """
     ids = decode(data)
     if ids.ndim != 2 or ids.dtype != np.uint8:

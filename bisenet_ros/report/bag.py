@@ -1,4 +1,4 @@
-"""report.html of a drive: everything about it on one page that needs no other file."""
+"""report.html of a drive, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bisenet_ros.report.html import (
     legend,
 )
 
-LARGEST_FILM = 24 << 20  # bytes; a longer film is linked, so that the page still opens at once
+LARGEST_FILM = 24 << 20  # bytes; a larger video is linked, to keep the page small
 SAMPLE_BAG = "camvid_drive"
 SAMPLE_CREDIT = Markup(
     "Frames and labels: CamVid. Gabriel J. Brostow, Julien Fauqueur, Roberto Cipolla, "
@@ -29,7 +29,7 @@ SAMPLE_CREDIT = Markup(
     "Vijay Badrinarayanan and Roberto Cipolla for SegNet. "
     '<a href="https://creativecommons.org/licenses/by-nc/4.0/">CC BY-NC 4.0</a>: research and '
     "personal use. Changed: JPEG instead of PNG; void became 255. The shipped "
-    "weights saw other frames of the same drive in training, so their scores flatter."
+    "weights were trained on other frames of the same drive, so the scores are optimistic."
 )
 
 
@@ -70,7 +70,7 @@ def render(data: BagReportData) -> str:
 
 
 def film_source(film: Path | None) -> dict[str, str] | None:
-    """The film inside the page, or a link to the file beside it where it is large."""
+    """The video embedded in the page, or a link to the file if it is large."""
     if film is None:
         return None
     if film.stat().st_size > LARGEST_FILM:
@@ -109,7 +109,7 @@ def _in_order(data: BagReportData) -> list[tuple[int, dict[str, Any]]]:
 
 
 def facts(metrics: dict[str, Any]) -> Facts:
-    """Titled lists of (name, value): drive, way of a frame, model, machine."""
+    """Titled lists of (name, value): drive, stage times, model, machine."""
     drive = metrics["drive"]
     return [
         (

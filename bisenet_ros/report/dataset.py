@@ -1,4 +1,4 @@
-"""report.html of an evaluation: what a network scores on a data set, on one page."""
+"""report.html of an evaluation: scores of a network on a data set, on one page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bisenet_ros.report.html import (
     shares,
 )
 
-WIDEST = 960  # pixels; larger pictures are shrunk, or a page of Cityscapes would have 20 MB
+WIDEST = 960  # pixels; larger images are shrunk, or a Cityscapes page would take 20 MB
 MISTAKES = 8  # pairs of classes listed
 SMALLEST_MISTAKE = 0.01  # of the true class
 
@@ -67,7 +67,7 @@ def shrunk(view: View, widest: int = WIDEST) -> View:
 
 
 def legend_of(shown: list[ReportImage], labels: LabelSet) -> list[tuple[str, str]]:
-    """(name, colour) of the classes to be seen in the pictures; sets may have hundreds."""
+    """(name, colour) of the classes in the images shown; sets may have hundreds."""
     seen: set[int] = set()
     for each in shown:
         seen.update(np.unique(each.view.truth).tolist(), np.unique(each.view.mask).tolist())
@@ -75,7 +75,7 @@ def legend_of(shown: list[ReportImage], labels: LabelSet) -> list[tuple[str, str
 
 
 def mistakes(confusion: list[list[int]], labels: LabelSet) -> list[dict[str, Any]]:
-    """The pairs of classes that are mistaken most, as shares of the true class, largest first."""
+    """The most confused pairs of classes, as shares of the true class, largest first."""
     table = shares(confusion)
     np.fill_diagonal(table, 0)
     entries = [*legend(labels), ("none", None)]
@@ -113,7 +113,7 @@ def span(values: list[int]) -> str:
 
 
 def facts(metrics: dict[str, Any]) -> Facts:
-    """Titled lists of (name, value): weights, data, way, machine."""
+    """Titled lists of (name, value): weights, data, settings, machine."""
     return [
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         (

@@ -55,10 +55,10 @@ def scored(*frames: dict, **changes) -> dict:
     [
         (scored({"stamp": 1}, {"stamp": 2}), []),
         (scored({"stamp": 9}), ["1 of 1 masks carry a stamp that was never played"]),
-        (scored({"stamp": 1}, {"stamp": 1}), ["1 masks came twice"]),
+        (scored({"stamp": 1}, {"stamp": 1}), ["1 masks were received twice"]),
         (scored({"stamp": 1, "width": 5}), ["1 masks are 5×3; the camera is 4×3"]),
-        (scored({"stamp": 1}, refused={"mask: rgb8": 2}), ["2 messages refused: mask: rgb8"]),
-        (scored(), ["no mask came back for 2 frames"]),
+        (scored({"stamp": 1}, refused={"mask: rgb8": 2}), ["2 messages rejected: mask: rgb8"]),
+        (scored(), ["no mask was received for 2 frames"]),
     ],
 )
 def test_what_came_back_is_held_against_what_was_sent(tmp_path, figures, expected):

@@ -138,7 +138,7 @@ def test_the_figures_are_json_with_none_for_what_is_undefined(images):
 
 def test_ids_that_the_network_has_no_class_for_are_refused_by_name(images):
     images.pairs[1][1][20, 4] = 7
-    with pytest.raises(DataError, match=r"street_1 holds id 7.*3 classes"):
+    with pytest.raises(DataError, match=r"street_1 has id 7.*3 classes"):
         evaluate(said, images, 3)
 
 

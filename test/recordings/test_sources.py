@@ -118,7 +118,7 @@ def test_bad_sources_are_refused(tmp_path: Path):
         open_source(str(tmp_path / "missing"))
     with pytest.raises(DataError, match="does not exist"):
         open_source(str(tmp_path / "missing.mcap"))
-    with pytest.raises(DataError, match="holds neither images"):
+    with pytest.raises(DataError, match="has neither images"):
         open_source(str(tmp_path))
     (tmp_path / "film.mp4").write_bytes(os.urandom(1000))
     with pytest.raises(DataError, match="cannot be read as a video"):
@@ -126,15 +126,15 @@ def test_bad_sources_are_refused(tmp_path: Path):
     (tmp_path / "loose.mcap").touch()
     with pytest.raises(DataError, match=r"loose\.mcap"):
         open_source(str(tmp_path))
-    with pytest.raises(DataError, match="holds no topic /x"):
+    with pytest.raises(DataError, match="has no topic /x"):
         open_source(str(DRIVE), "/x")
-    with pytest.raises(DataError, match="holds no topic /y"):
+    with pytest.raises(DataError, match="has no topic /y"):
         open_source(str(DRIVE), None, ["/y"])
 
 
 @pytest.mark.parametrize("name", ["webcam:63", "/dev/video63"])
 def test_a_webcam_that_is_not_there_is_refused_with_those_that_are(name: str):
-    with pytest.raises(DataError, match=f"{name}: there is no /dev/video63; this machine has"):
+    with pytest.raises(DataError, match=f"{name}: no /dev/video63; this machine has"):
         open_source(name)
 
 

@@ -130,8 +130,8 @@ def test_undefined_figures_are_dashes():
 
 
 def test_problems_are_told_at_the_top():
-    page = Page(report.render(story(problems=["7 masks came twice"])))
-    assert "1 problem" in page.words and "7 masks came twice" in page.words
+    page = Page(report.render(story(problems=["7 masks were received twice"])))
+    assert "1 problem" in page.words and "7 masks were received twice" in page.words
     assert "every mask matches" not in page.words
 
 

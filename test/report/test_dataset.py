@@ -51,7 +51,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
             "source": "A set of streets",
             "licence": "CC BY-NC 4.0",
         },
-        "scored_with": {"engine": "PyTorch as it is", "mirrored_too": "no"},
+        "scored_with": {"engine": "plain PyTorch", "mirrored_too": "no"},
         "command": "python -m bisenet_ros evaluate --data somewhere",
         "machine": {
             "processor": "Some CPU",
@@ -94,8 +94,8 @@ def test_names_are_shown_as_they_are():
 
 def test_the_bar_is_told_when_there_is_one():
     assert "the bar" not in words(dataset_report.render(story()))
-    assert "meets the bar of 50.0 % mIoU" in words(dataset_report.render(story(min_miou=0.5)))
-    assert "misses the bar of 60.0 % mIoU" in words(dataset_report.render(story(min_miou=0.6)))
+    assert "meets the required 50.0 % mIoU" in words(dataset_report.render(story(min_miou=0.5)))
+    assert "misses the required 60.0 % mIoU" in words(dataset_report.render(story(min_miou=0.6)))
 
 
 def test_warnings_stand_at_the_top():
@@ -108,7 +108,7 @@ def test_without_pictures_there_is_still_a_report():
     assert Page(text).sources == [] and "Best images" not in text
 
 
-def test_the_pairs_mistaken_most_are_listed():
+def test_the_most_frequent_confusions_are_listed():
     found = dataset_report.mistakes([[90, 10, 0, 0], [30, 60, 10, 0], [0, 0, 5, 5]], LABELS)
     assert [(m["truth"], m["seen"], m["share"]) for m in found] == [
         ("kerb", "none", 0.5),
