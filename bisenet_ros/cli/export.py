@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
-    from bisenet_ros.inference.export.calibration import Labelled
+    from bisenet_ros.inference.export.calibration import LabelledPair
 
 CALIBRATION = 128  # images at most; more change the ranges no more
 
@@ -85,7 +85,7 @@ def _export(
     return {**facts, **_compare(plain, target, pairs[1::2], len(card.labels), max_drop)}
 
 
-def _examples(pairs: list[Labelled], classes: int, size: tuple[int, int]) -> list[np.ndarray]:
+def _examples(pairs: list[LabelledPair], classes: int, size: tuple[int, int]) -> list[np.ndarray]:
     """Up to ``CALIBRATION`` of the images, evenly chosen, at the input's size."""
     import cv2
 
@@ -105,7 +105,7 @@ def _noise(size: tuple[int, int]) -> list[np.ndarray]:
 
 
 def _compare(
-    plain: Path, quantised: Path, pairs: list[Labelled], classes: int, max_drop: float
+    plain: Path, quantised: Path, pairs: list[LabelledPair], classes: int, max_drop: float
 ) -> dict[str, Any]:
     """Score both files; BarNotMet if int8 loses more than ``max_drop`` points of mIoU."""
     from bisenet_ros.errors import BarNotMet

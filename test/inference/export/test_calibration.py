@@ -39,11 +39,11 @@ def test_what_is_missing_is_named(folder, tmp_path):
     (folder / "labels/b.png").unlink()
     with pytest.raises(DataError, match=r"b\.png is missing"):
         labelled_images(folder)
-    with pytest.raises(DataError, match="holds no images/"):
+    with pytest.raises(DataError, match="has no images/"):
         labelled_images(tmp_path / "nowhere")
     for name in ("b.jpg", "c.png"):
         (folder / "images" / name).unlink()
-    with pytest.raises(DataError, match="holds 1 images"):
+    with pytest.raises(DataError, match="has 1 images"):
         labelled_images(folder)
 
 
@@ -52,5 +52,5 @@ def test_what_is_broken_is_named(folder):
     with pytest.raises(DataError, match=r"a\.png cannot be read as 8-bit ids"):
         labelled_images(folder)[0].read(3)
     cv2.imwrite(str(folder / "labels/a.png"), np.zeros((3, 3), np.uint8))
-    with pytest.raises(DataError, match=r"a\.png is \(3, 3\), its image \(8, 9\)"):
+    with pytest.raises(DataError, match=r"a\.png is \(3, 3\), but its image is \(8, 9\)"):
         labelled_images(folder)[0].read(3)
