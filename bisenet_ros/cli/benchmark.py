@@ -87,7 +87,7 @@ def _plan(
 ) -> BenchmarkPlan:
     """The options as a plan; random weights are written into ``folder``."""
     from bisenet_ros.benchmark.pipelines import random_weights
-    from bisenet_ros.benchmark.run import BenchmarkPlan, engines_of
+    from bisenet_ros.benchmark.run import BenchmarkPlan, parse_engines
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
@@ -109,7 +109,7 @@ def _plan(
         random=random,
         device=device,
         precision=precision,
-        engines=engines_of(engine),
+        engines=parse_engines(engine),
         size=size,
         camera=parse_size(camera_text, "--camera"),
         cameras=cameras,
