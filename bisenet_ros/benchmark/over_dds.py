@@ -1,4 +1,4 @@
-"""The way through the node: a camera's message in, mask and overlay out, over DDS."""
+"""Measures the node end to end: camera message in, mask and overlay out, over DDS."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def measure(
     usual_ms: float | None,
     executable: Executable,
 ) -> dict[str, Any]:
-    """One row for the node with that engine.
+    """Measure the node with one engine; returns its row.
 
-    Two processes of their own: the node, and a camera that takes the time from before it
-    publishes an image to when mask and overlay have both arrived. One image is under way at once.
+    The node and a camera run in separate processes. The camera measures from just before it
+    publishes an image until both mask and overlay have arrived. One image is in flight at a time.
 
     Args:
         plan: sizes, weights, threads and number of images.
         engine: one of ``ENGINES`` or ``auto``.
         folder: for the processes' logs.
         usual_ms: the usual pipeline's median, without ROS; None if it was not measured.
-        executable: how to start the package's ROS programs.
+        executable: gives the command line of the package's ROS programs.
 
     Raises:
-        ChildError: the node or the camera failed, told in its own words.
+        ChildError: the node or the camera failed; the message is its own error line.
     """
     environment = ros_environment()
     log = folder / f"dds-{engine}"
@@ -65,8 +65,8 @@ def measure(
 
 
 def _wait(client: Child, server: Child) -> None:
-    """Until the camera is done; ChildError if either fails or the node leaves."""
-    wait_until(lambda: client.ended, [server], TIMEOUT_S, "mask and overlay")
+    """Wait until the camera is done; ChildError if either fails or the node exits."""
+    wait_until(lambda: client.ended, [server], TIMEOUT_S, "mask and overlay arrived")
 
 
 def _parameters(plan: BenchmarkPlan, engine: str) -> list[str]:

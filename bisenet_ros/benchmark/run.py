@@ -1,4 +1,4 @@
-"""The whole benchmark: rows of figures, each paired with the usual pipeline."""
+"""The whole benchmark: rows of measurements, each paired with the usual pipeline."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import torch
 
-from bisenet_ros.benchmark.cpu_load import busy
+from bisenet_ros.benchmark.cpu_load import busy_processes
 from bisenet_ros.benchmark.frames import Frames, read_frames
 from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
-from bisenet_ros.benchmark.pipelines import Ours, TimedPipeline, Usual
+from bisenet_ros.benchmark.pipelines import TimedBaseline, TimedPipeline, TimedSegmenter
 from bisenet_ros.benchmark.roofline import roofline
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
@@ -24,7 +24,7 @@ from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import choose
 from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.networks.layers import round_up
-from bisenet_ros.system.machine import OtherLoad, describe_compute
+from bisenet_ros.system.machine import BackgroundLoad, describe_compute
 
 Progress = Callable[[str], None]
 
@@ -35,16 +35,16 @@ class BenchmarkPlan:
 
     Attributes:
         weights: a weights file.
-        random: whether its weights are random, which disagreement is no goal for.
-        device, precision: as :class:`Segmenter` takes them.
+        random: whether its weights are random; then disagreement means little.
+        device, precision: as for :class:`Segmenter`.
         engines: to measure, in order.
         size: (height, width) of the network's input.
-        camera: (height, width) of the camera.
-        cameras: how many at once.
-        threads: of the CPU, for both.
-        usual: compare with the usual pipeline; if not, the engine is timed alone.
-        pairs: measured after the warm-up.
-        cpu_load: busy processes to measure beside, after the quiet measurement; 0 for none.
+        camera: (height, width) of the camera images.
+        cameras: number of cameras.
+        threads: CPU threads, for both pipelines.
+        usual: compare with the usual pipeline; otherwise the engine is timed alone.
+        pairs: number of pairs measured after the warm-up.
+        cpu_load: busy processes in a second measurement under load; 0 for none.
     """
 
     weights: Path
@@ -65,7 +65,7 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     """Measure; returns plain values, as ``--json`` writes them.
 
     Raises:
-        ArgumentError: this machine lacks what the plan asks for.
+        ArgumentError: this machine lacks something the plan requires.
         WeightsError: the weights file is missing or broken.
     """
     torch.set_num_threads(plan.threads)
@@ -76,11 +76,11 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     usual = None
     if plan.usual:
         progress("usual pipeline")
-        usual = Usual(network, card, frames, plan.size, device, plan.cameras)
+        usual = TimedBaseline(network, card, frames, plan.size, device, plan.cameras)
     rows: list[dict[str, Any]] = []
     for engine in plan.engines:
         rows += _measure(plan, engine, usual, frames, device, progress, first=not rows)
-    progress("floor")
+    progress("roofline")
     return {
         "machine": describe_compute(device, plan.threads),
         "weights": "random" if plan.random else plan.weights.name,
@@ -95,7 +95,7 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
 def _measure(
     plan: BenchmarkPlan,
     engine: str,
-    usual: Usual | None,
+    usual: TimedBaseline | None,
     frames: Frames,
     device: torch.device,
     progress: Progress,
@@ -107,7 +107,7 @@ def _measure(
     segmenter = Segmenter(plan.weights, plan.device, plan.precision, engine, plan.size)
     segmenter.warm_up(plan.cameras)
     seconds = time.perf_counter() - started
-    ours = Ours(segmenter, frames, plan.cameras)
+    ours = TimedSegmenter(segmenter, frames, plan.cameras)
     about: dict[str, Any] = {
         "engine": segmenter.engine.name,
         "precision": segmenter.compute.precision,
@@ -119,12 +119,12 @@ def _measure(
     rows = []
     quiet = None
     for count in (0, plan.cpu_load) if plan.cpu_load else (0,):
-        under_load = f", beside {count} busy" if count else ""
+        under_load = f", under load ({count} processes)" if count else ""
         progress(f"{segmenter.engine.name} {segmenter.compute.precision}{under_load}")
-        with busy(count):
-            others = OtherLoad()
+        with busy_processes(count):
+            background = BackgroundLoad()
             pairs = _pair(usual, ours, plan.pairs)
-            cores = others.cores()
+            cores = background.cores()
         common = {"busy": count, "other_cores": cores, "cameras": plan.cameras, **_sizes(plan)}
         if usual is not None and first:
             rows.append(
@@ -139,25 +139,25 @@ def _measure(
     return rows
 
 
-def _pair(usual: Usual | None, ours: Ours, count: int) -> PairedTimes:
+def _pair(usual: TimedBaseline | None, ours: TimedSegmenter, count: int) -> PairedTimes:
     for pipeline in (usual, ours):
         if pipeline is not None:
-            pipeline.forget()
+            pipeline.reset()
     return time_pairs(usual or (lambda index: None), ours, count)
 
 
 def _row(pipeline: TimedPipeline, times: list[float]) -> dict[str, Any]:
     stages = pipeline.stages(len(times))
-    beside_network = sum(v for k, v in stages.items() if v is not None and k != "forward")
+    without_network = sum(v for k, v in stages.items() if v is not None and k != "forward")
     return {
         "median_ms": median(times),
         "best_ms": min(times),
         "stages": stages,
-        "without_network_ms": beside_network,
+        "without_network_ms": without_network,
     }
 
 
-def _usual_row(usual: Usual, pairs: PairedTimes, device: torch.device) -> dict[str, Any]:
+def _usual_row(usual: TimedBaseline, pairs: PairedTimes, device: torch.device) -> dict[str, Any]:
     return {
         "engine": "eager",
         "precision": "fp32",
@@ -172,14 +172,14 @@ def _sizes(plan: BenchmarkPlan) -> dict[str, str]:
     return {"size": "x".join(map(str, plan.size)), "camera": "x".join(map(str, plan.camera))}
 
 
-def disagreement(usual: Usual, ours: Ours, frames: Frames) -> float:
-    """Share of pixels of all frames whose class is not the usual pipeline's."""
-    wrong = [float(np.mean(usual(i) != ours(i))) for i in range(len(frames.data))]
-    return float(np.mean(wrong))
+def disagreement(usual: TimedBaseline, ours: TimedSegmenter, frames: Frames) -> float:
+    """Share of all pixels whose class differs from the usual pipeline's."""
+    shares = [float(np.mean(usual(i) != ours(i))) for i in range(len(frames.data))]
+    return float(np.mean(shares))
 
 
-def engines_of(name: str) -> tuple[str, ...]:
-    """The engines that ``--engine`` names: one, ``auto``, or several with commas between."""
+def parse_engines(name: str) -> tuple[str, ...]:
+    """The engines in ``--engine``: one, ``auto``, or several separated by commas."""
     names = tuple(part.strip() for part in name.split(","))
     for part in names:
         if part not in ("auto", *ENGINES):

@@ -89,7 +89,7 @@ def _plan(
 ) -> BenchmarkPlan:
     """The options as a plan; random weights are written to ``folder``."""
     from bisenet_ros.benchmark.pipelines import random_weights
-    from bisenet_ros.benchmark.run import BenchmarkPlan, engines_of
+    from bisenet_ros.benchmark.run import BenchmarkPlan, parse_engines
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
     from bisenet_ros.networks.bisenetv2 import STRIDE
@@ -113,7 +113,7 @@ def _plan(
         random=random,
         device=device,
         precision=precision,
-        engines=engines_of(engine),
+        engines=parse_engines(engine),
         size=size,
         camera=parse_size(camera_text, "--camera"),
         cameras=cameras,

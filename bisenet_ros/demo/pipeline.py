@@ -128,7 +128,9 @@ def _assigned(parameters: dict[str, Any]) -> list[str]:
 
 
 def _wait_ready(child: Child, children: Sequence[Child]) -> None:
-    wait_until(lambda: "ready" in child.output, children, START_TIMEOUT_S, f"{child.name} is ready")
+    wait_until(
+        lambda: "ready" in child.output, children, START_TIMEOUT_S, f"{child.name} was ready"
+    )
 
 
 def _follow(
@@ -140,7 +142,7 @@ def _follow(
         progress("playing the drive", len(recording.mask_stamps()))
         return player.ended
 
-    wait_until(over, others, float("inf"), "the drive is over")
+    wait_until(over, others, float("inf"), "the drive ended")
 
 
 def _wait_for_last(
@@ -165,7 +167,9 @@ def _wait_for_last(
             return False
         return _counted(recording, len(stamps)) or now - done_at > DIAGNOSTICS_TIMEOUT_S
 
-    wait_until(over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask")
+    wait_until(
+        over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask arrived"
+    )
 
 
 def _counted(recording: Recording, masks: int) -> bool:

@@ -1,4 +1,4 @@
-"""The baseline does what it says, so that a ratio to it means something."""
+"""The baseline is correct, so that ratios to it are meaningful."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Frames have the size asked for, whatever they show."""
+"""Frames have the requested size, from the drive or synthetic."""
 
 import numpy as np
 import pytest

@@ -1,9 +1,9 @@
-"""Pairs are run in turn, and the median of their ratios is what counts."""
+"""Both functions run alternately, and the result is the median of the pairs' ratios."""
 
 from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
 
 
-def test_both_run_in_turn_after_the_warm_up():
+def test_both_run_alternately_after_the_warm_up():
     calls = []
     pairs = time_pairs(
         lambda index: calls.append(("a", index)), lambda index: calls.append(("b", index)), 3, 2

@@ -52,7 +52,7 @@ def test_the_file_holds_what_the_specification_says(tmp_path, small_weights, cap
     assert found["weights"] == small_weights.name and found["classes"] == 3
     assert "camvid_drive" in found["frames"]
     words = capsys.readouterr().out
-    assert "usual" in words and "torch fp32" in words and "floor" in words
+    assert "usual" in words and "torch fp32" in words and "lower bound" in words
 
 
 def test_the_floor_is_of_this_network_and_machine(tmp_path):

@@ -93,7 +93,7 @@ def test_masks_of_0_and_255(tmp_path: Path):
     [
         ({"classes": None}, "labels.yaml is not a list of classes"),
         ({"classes": [{"name": "a"}]}, "labels.yaml is not a list of classes: expected 'classes:'"),
-        ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three of 0–255"),
+        ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three integers from 0 to 255"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": 0}]}, "lists id 0 2×"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": "one"}]}, "lists id 'one'"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "color": [10, 20, 30]}]}, r"\(10, 20, 30\) 2×"),

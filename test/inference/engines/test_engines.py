@@ -196,7 +196,7 @@ def test_a_package_that_cannot_be_loaded_says_why(small_weights, monkeypatch):
 
 
 def test_what_an_engine_does_not_compute_is_refused(small_weights):
-    with pytest.raises(ArgumentError, match="engine onnxruntime computes fp32 on cpu"):
+    with pytest.raises(ArgumentError, match="engine onnxruntime supports fp32 on cpu"):
         Segmenter(small_weights, device="cpu", precision="bf16", engine="onnxruntime")
 
 
@@ -204,12 +204,12 @@ def test_openvino_takes_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypat
     model = selection.read_model(small_weights)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert selection.settle(model, "openvino", "auto", "fp32").device.type == "cpu"
-    assert selection.settle(model, "torch", "auto", "fp32").device.type == "cuda"
+    assert selection.resolve_compute(model, "openvino", "auto", "fp32").device.type == "cpu"
+    assert selection.resolve_compute(model, "torch", "auto", "fp32").device.type == "cuda"
     if not torch.version.cuda and importlib.util.find_spec("onnxruntime"):
-        assert selection.settle(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
+        assert selection.resolve_compute(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
     with pytest.raises(ArgumentError, match="does not run on cuda:0 here, only on cpu"):
-        selection.settle(model, "openvino", "cuda", "fp32")
+        selection.resolve_compute(model, "openvino", "cuda", "fp32")
 
 
 def test_without_a_compiler_the_compile_engine_says_so(small_weights, monkeypatch):

@@ -92,5 +92,5 @@ def test_models_of_other_people_are_refused(tmp_path, model):
         file = openvino.Core().read_model(model)
         file.set_rt_info(json.dumps({}), [reader.ENTRY])
         openvino.save_model(file, str(path))
-    with pytest.raises(WeightsError, match="no model exported by this package"):
+    with pytest.raises(WeightsError, match="not a model exported by this package"):
         Segmenter(path, device="cpu")
