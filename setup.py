@@ -21,16 +21,24 @@ EXTRAS = {
         "ros-std-srvs",
         "ros-diagnostic-msgs",
         "ros-lifecycle-msgs",
-        "ros-nav-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],
-    "tools": ["av", "jinja2", "matplotlib", "mcap", "pyyaml", "rich", "rosbags", "typer"],
+    "tools": [
+        "av",
+        "jinja2",
+        "markupsafe",
+        "matplotlib",
+        "pillow",
+        "rich",
+        "rosbags",
+        "typer",
+    ],
     # Engines other than torch, and `export` to their formats.
-    "openvino": ["openvino"],
+    "openvino": ["onnx", "openvino"],
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
-    "train": ["kornia", "lightning", "tensorboardx", "torchmetrics"],
+    "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
@@ -65,7 +73,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={"": ["*.html", "*.j2", "*.css"]},
+    package_data={f"{NAME}.report": ["templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

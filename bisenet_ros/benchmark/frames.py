@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-DRIVE = Path(__file__).resolve().parents[2] / "test/data/camvid_drive"
+from bisenet_ros.system.share import sample_bag
+
 TOPICS = ("/camera/image_raw/compressed", "/camera/labels/compressed")
 COUNT = 8
 STEP = 12  # every 12th of the drive's 101 frames, so that they differ
@@ -32,18 +33,19 @@ class Frames:
 
 def read_frames(size: tuple[int, int]) -> Frames:
     """Frames of ``size`` (height, width): the sample drive's, scaled and cropped, or synthetic."""
-    if (DRIVE / "metadata.yaml").is_file():
-        images, source = _drive_images(), f"{COUNT} frames of {DRIVE.name}"
+    drive = sample_bag()
+    if drive is not None:
+        images, source = _drive_images(drive), f"{COUNT} frames of {drive.name}"
     else:
         images, source = [_synthetic_image(seed) for seed in range(COUNT)], "synthetic images"
     return Frames([_cover(image, size).tobytes() for image in images], *size, source)
 
 
-def _drive_images() -> list[np.ndarray]:
+def _drive_images(drive: Path) -> list[np.ndarray]:
     from bisenet_ros.recordings.labelled_bag import Drive
 
     numbers = [STEP * index for index in range(COUNT)]
-    frames = Drive.open(DRIVE, *TOPICS).read(numbers)
+    frames = Drive.open(drive, *TOPICS).read(numbers)
     return [cv2.cvtColor(frames[number][0], cv2.COLOR_RGB2BGR) for number in numbers]
 
 

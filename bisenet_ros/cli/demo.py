@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bisenet_ros.cli.terminal import class_table, figure_table, interruptible, progress
+from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
 from bisenet_ros.report.formatting import percent
+from bisenet_ros.system.share import SAMPLE_BAG, sample_bag
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SAMPLE_BAG = "test/data/camvid_drive"
 COLUMNS = {"iou": "IoU", "precision": "precision", "recall": "recall", "share": "share"}
 
 
@@ -37,7 +37,6 @@ def demo(
     """Play a bag through the real node over DDS, score the masks and write a report."""
     from rich.console import Console
 
-    from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
     from bisenet_ros.system.atomic_files import check_writable
 
     if not (math.isfinite(rate) and 0 < rate <= 1000):
@@ -59,8 +58,14 @@ def demo(
 
 
 def _sample_bag() -> Path:
-    """The shipped bag, as a relative path if run from a checkout."""
-    return Path(SAMPLE_BAG) if Path(SAMPLE_BAG).exists() else CHECKOUT / SAMPLE_BAG
+    """The sample drive; DataError in an installed package, which does not hold it."""
+    bag = sample_bag()
+    if bag is None:
+        raise DataError(
+            f"the sample drive is part of the source checkout ({SAMPLE_BAG}), not of the installed "
+            "package; pass --bag PATH, or run the demo in a checkout"
+        )
+    return bag
 
 
 def _run(
@@ -77,7 +82,6 @@ def _run(
     from bisenet_ros.demo import metrics as demo_metrics
     from bisenet_ros.demo import pipeline
     from bisenet_ros.demo.outputs import show
-    from bisenet_ros.errors import BarNotMet
     from bisenet_ros.recordings.labelled_bag import Drive
     from bisenet_ros.system.atomic_files import staged, write_json
 

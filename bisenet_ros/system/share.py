@@ -9,6 +9,7 @@ from pathlib import Path
 from bisenet_ros.errors import DataError
 
 PACKAGE = "bisenet_ros"
+SAMPLE_BAG = "test/data/camvid_drive"  # in a checkout only: it is large
 SHIPPED_WEIGHTS = "weights/bisenetv2-camvid.safetensors"
 
 
@@ -35,3 +36,8 @@ def share_file(name: str) -> Path:
             return folder / name
     places = ", ".join(str(folder) for folder in folders)
     raise DataError(f"{name} was not found in {places}; rebuild the package and source it again")
+
+
+def sample_bag() -> Path | None:
+    """Folder of the sample drive; None for an installed package, which does not hold it."""
+    return next((f / SAMPLE_BAG for f in share_folders() if (f / SAMPLE_BAG).is_dir()), None)

@@ -1,4 +1,4 @@
-"""Generates the parameter documentation: config/segment.yaml and the README's table.
+"""Generates the parameter documentation: config/segment.yaml and docs/parameters.md.
 
 ``python -m bisenet_ros.ros.parameters.document`` prints both; ``--write`` rewrites the files.
 """
@@ -16,7 +16,14 @@ import yaml
 from bisenet_ros.errors import BisenetError, DataError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, expected
 
-BEGIN, END = "<!-- parameters -->", "<!-- /parameters -->"
+PAGE = """\
+# Parameters of segmentation_node
+
+Set them on the launch line (`name:=value`), or in a copy of
+[config/segment.yaml](../config/segment.yaml) passed as `params_file:=`; launch arguments that are
+given override the file. *live*: can be changed while the node is running (`ros2 param set`).
+
+"""
 HEADER = """\
 # Every parameter of segmentation_node with its default value. Generated from
 # bisenet_ros/ros/parameters/definition.py by
@@ -35,7 +42,7 @@ def yaml_text() -> str:
 
 
 def table() -> str:
-    """The README's parameter table, in Markdown."""
+    """The parameters as a Markdown table."""
     rows = ["| parameter | default | values | what |", "|---|---|---|---|"]
     for name, field in FIELDS.items():
         metadata = field.metadata
@@ -46,32 +53,23 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(text: str, source: str = "README.md") -> str:
-    """``text`` with the table inserted between its two markers.
-
-    Raises:
-        DataError: ``text`` (of the file ``source``) lacks the two markers, in this order.
-    """
-    begin, end = text.find(BEGIN), text.find(END)
-    if not 0 <= begin < end:
-        raise DataError(f"{source} has no parameter table; add the markers {BEGIN} … {END}")
-    return f"{text[:begin]}{BEGIN}\n{table()}{text[end:]}"
+def page() -> str:
+    """The text of docs/parameters.md."""
+    return PAGE + table()
 
 
 def write(root: Path) -> list[Path]:
-    """Rewrite config/segment.yaml and README.md's table under ``root``; return the written paths.
+    """Rewrite config/segment.yaml and docs/parameters.md under ``root``; return their paths.
 
     Raises:
-        DataError: ``root`` is not a checkout of this package, or its README has no markers.
+        DataError: ``root`` is not a checkout of this package.
     """
     if not (root / "package.xml").is_file():
         raise DataError(f"{root} has no package.xml; run this in a checkout, not an install")
-    config, readme = root / "config" / "segment.yaml", root / "README.md"
-    config.write_text(yaml_text(), encoding="utf-8")
-    if not readme.is_file():
-        return [config]
-    readme.write_text(with_table(readme.read_text(encoding="utf-8")), encoding="utf-8")
-    return [config, readme]
+    texts = {root / "config/segment.yaml": yaml_text(), root / "docs/parameters.md": page()}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    return list(texts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python -m bisenet_ros.ros.parameters.document [--write]", file=sys.stderr)
         return 2
     if not arguments:
-        print(yaml_text(), table(), sep="\n", end="")
+        print(yaml_text(), page(), sep="\n", end="")
         return 0
     try:
         for path in write(Path(__file__).resolve().parents[3]):

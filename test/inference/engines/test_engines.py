@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from bisenet_ros.benchmark.frames import DRIVE, TOPICS
+from bisenet_ros.benchmark.frames import TOPICS
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.inference import Segmenter
@@ -23,7 +23,7 @@ from bisenet_ros.inference.engines.onnx_runtime import CPU, CUDA, TENSORRT, prec
 from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.ros.parameters.definition import PRECISIONS, Parameters
 from bisenet_ros.system.cpu import cpu_has_bf16
-from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
+from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file
 
 PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
 SIXTEEN_BIT = pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no bfloat16")
@@ -82,7 +82,7 @@ def test_batches_and_sizes_off_the_grid(small_weights, engine):
 def drive() -> list[np.ndarray]:
     """Frames of the sample drive, RGB, enlarged to 720×960."""
     pytest.importorskip("rosbags")
-    found = Drive.open(DRIVE, *TOPICS).read([0, 30, 60, 90])
+    found = Drive.open(sample_bag(), *TOPICS).read([0, 30, 60, 90])
     return [cv2.resize(image, (960, 720)) for image, _ in found.values()]
 
 

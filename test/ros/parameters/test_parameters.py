@@ -32,12 +32,8 @@ def test_the_file_is_what_the_parameters_say():
     )
 
 
-def test_the_readme_is_what_the_parameters_say():
-    readme = ROOT / "README.md"
-    if not readme.is_file() or document.BEGIN not in readme.read_text(encoding="utf-8"):
-        pytest.skip("README.md has no table of parameters")
-    text = readme.read_text(encoding="utf-8")
-    assert document.with_table(text) == text, (
+def test_the_page_is_what_the_parameters_say():
+    assert (ROOT / "docs/parameters.md").read_text(encoding="utf-8") == document.page(), (
         "run `python -m bisenet_ros.ros.parameters.document --write`"
     )
 
@@ -70,30 +66,16 @@ def test_the_table_has_a_row_for_each_parameter():
     assert all(row.count("|") == 5 for row in rows)
 
 
-def test_the_table_goes_between_its_markers():
-    begin, end = document.BEGIN, document.END
-    once = document.with_table(f"before\n{begin}\nold\n{end}\nafter\n")
-    assert once == f"before\n{begin}\n{document.table()}{end}\nafter\n"
-    assert document.with_table(once) == once
-
-
-@pytest.mark.parametrize("text", ["no markers", "<!-- /parameters --> <!-- parameters -->"])
-def test_a_text_without_place_for_the_table_is_refused(text: str):
-    with pytest.raises(DataError, match=r"README.md has no parameter table"):
-        document.with_table(text)
-
-
 def test_write_writes_both_and_only_into_a_checkout(tmp_path: Path):
     with pytest.raises(DataError, match=r"no package.xml"):
         document.write(tmp_path)
     (tmp_path / "package.xml").touch()
-    (tmp_path / "config").mkdir()
-    assert document.write(tmp_path) == [tmp_path / "config/segment.yaml"]
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{document.BEGIN}{document.END}\n")
-    assert readme in document.write(tmp_path)
-    assert document.table() in readme.read_text(encoding="utf-8")
-    assert (tmp_path / "config/segment.yaml").read_text() == document.yaml_text()
+    for folder in ("config", "docs"):
+        (tmp_path / folder).mkdir()
+    config, page = tmp_path / "config/segment.yaml", tmp_path / "docs/parameters.md"
+    assert document.write(tmp_path) == [config, page]
+    assert config.read_text(encoding="utf-8") == document.yaml_text()
+    assert page.read_text(encoding="utf-8") == document.page()
 
 
 def test_the_command_prints_both_and_refuses_what_it_does_not_know(
