@@ -1,4 +1,4 @@
-# `make demo` and `make test` on a fresh machine: each sets up .venv first. Python 3.10 or newer.
+# `make demo` and `make test` work on a fresh machine: both set up .venv first. Python 3.10 or newer.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,17 +9,17 @@ STAMP := $(VENV)/.setup
 JAZZY := .venv-jazzy
 EXECUTABLES := segmentation_node camera_player evaluation_node
 
-# A sourced ROS distribution brings its own rclpy, built for another Python; here it stays outside.
+# A sourced ROS distribution has its own rclpy, built for another Python; keep it out of .venv.
 ifdef ROS_DISTRO
 unexport ROS_DISTRO PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH
 endif
 
-# glibc, OpenMP and Fast DDS read their settings before Python's first line (bisenet_ros/system/environment.py).
+# glibc, OpenMP and Fast DDS read their settings before Python starts (bisenet_ros/system/environment.py).
 WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	from bisenet_ros.system.environment import process_environment; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
-# Two runs side by side: nodes wait for each other most of the time; the rest computes.
+# Two parallel runs: the node tests mostly wait for each other, the rest computes.
 NODES := test/ros test/cli/test_demo.py
 PYTEST := $(BIN)/python -m pytest
 
@@ -27,11 +27,11 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: help setup demo test test-nodes test-rest test-jazzy clean
 
 help:
-	@echo "make setup   the environment, in $(VENV)"
-	@echo "make demo    plays the sample drive through the node; results in out/demo/"
-	@echo "make test    every test, ruff and mypy"
-	@echo "make test-jazzy   the node's tests against ROS 2 Jazzy, in $(JAZZY)"
-	@echo "make clean   removes the environment, build products and caches"
+	@echo "make setup        create the virtual environment in $(VENV)"
+	@echo "make demo         play the sample drive through the node; results in out/demo/"
+	@echo "make test         run all tests, ruff, mypy and the import contracts"
+	@echo "make test-jazzy   run the node's tests against ROS 2 Jazzy, in $(JAZZY)"
+	@echo "make clean        remove the environment, build products and caches"
 
 setup: $(STAMP)
 
@@ -42,9 +42,10 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bisenet_ros
+	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory -j2 --output-sync test-nodes test-rest
 
-# Threads that wait spinning take the cores from the nodes under test.
+# Spinning threads would take CPU time from the nodes under test.
 test-nodes test-rest: export OMP_WAIT_POLICY := PASSIVE
 
 test-nodes: $(STAMP)
@@ -63,19 +64,19 @@ clean:
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
-		echo "error: $(PYTHON) was not found; install Python 3.10 or newer, or pass PYTHON=" >&2; \
+		echo "error: $(PYTHON) was not found; install Python 3.10 or newer, or pass PYTHON=PATH" >&2; \
 		exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; 3.10 or newer is needed, pass PYTHON=" >&2; \
+		echo "error: $(PYTHON) is `$(PYTHON) --version 2>&1`; expected 3.10 or newer, pass PYTHON=PATH" >&2; \
 		exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { \
 		rm -rf $(VENV); \
-		echo "error: $(PYTHON) cannot make $(VENV); install its venv module (python3-venv)" >&2; \
+		echo "error: $(PYTHON) cannot create $(VENV); install its venv module (python3-venv)" >&2; \
 		exit 2; }
 
-# The stamp comes last, so an interrupted setup is taken up again. The links are what colcon would
+# The stamp comes last, so an interrupted setup is resumed. The links mirror what colcon would
 # install: with AMENT_PREFIX_PATH=$(VENV), `ros2 run` and `ros2 launch` find the package as in a
-# workspace. `ros2 launch` looks for files without following links to folders, hence a real launch/.
+# workspace. `ros2 launch` does not follow links to folders, hence a real launch/ folder.
 $(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt setuptools
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
@@ -87,7 +88,7 @@ $(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
 	ln -sf ../../../../../resource/bisenet_ros $(INDEX)/
 	touch $@
 
-# The package itself is not installed here: the tests run the checkout.
+# The package itself is not installed here: the tests use the checkout.
 $(JAZZY)/.setup: constraints.txt constraints-jazzy.txt setup.py Makefile
 	test -x $(JAZZY)/bin/python || $(PYTHON) -m venv $(JAZZY)
 	grep -v '^ros-' constraints.txt > $(JAZZY)/constraints.txt

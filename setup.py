@@ -5,13 +5,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "bisenet_ros"
-SHARED = ("launch", "config", "weights")  # what a launch file or a user may open
+SHARED = ("launch", "config", "weights")  # files for launch files and users to open
 
 EXECUTABLES = ("segmentation_node", "camera_player", "evaluation_node")
 
-# On a robot these come from the distribution (package.xml, rosdep), under names pip does not know:
-# asked for as requirements, pip would put a second OpenCV and CUDA's gigabytes beside them. So
-# nothing is required outright, and a virtual environment asks for the extras it needs.
+# On a robot the dependencies come from the distribution (package.xml, rosdep), under names that
+# pip does not know: as requirements, pip would install a second OpenCV and gigabytes of CUDA next
+# to them. So nothing is required by default, and a virtual environment installs extras.
 EXTRAS = {
     "node": ["numpy", "opencv-python>=4.5,<5", "pyyaml", "safetensors", "torch>=2.0"],
     "ros": [
@@ -21,19 +21,28 @@ EXTRAS = {
         "ros-std-srvs",
         "ros-diagnostic-msgs",
         "ros-lifecycle-msgs",
-        "ros-nav-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],
-    "tools": ["av", "jinja2", "matplotlib", "mcap", "pyyaml", "rich", "rosbags", "typer"],
-    # Other engines than torch, and what `export` writes with them.
-    "openvino": ["openvino"],
+    "tools": [
+        "av",
+        "jinja2",
+        "markupsafe",
+        "matplotlib",
+        "pillow",
+        "rich",
+        "rosbags",
+        "typer",
+    ],
+    # Engines other than torch, and `export` to their formats.
+    "openvino": ["onnx", "openvino"],
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
-    "train": ["kornia", "lightning", "tensorboardx", "torchmetrics"],
+    "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
+        "import-linter",
         "mypy",
         "pytest",
         "ruff",
@@ -44,7 +53,7 @@ EXTRAS = {
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
-    """(folder below the prefix, files) for everything in ``SHARED``, folders kept."""
+    """(folder below the prefix, files) for everything in ``SHARED``, with its folder structure."""
     files: dict[str, list[str]] = {}
     for top in SHARED:
         for path in sorted(Path(top).rglob("*")):
@@ -64,7 +73,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={"": ["*.html", "*.j2", "*.css"]},
+    package_data={f"{NAME}.report": ["templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

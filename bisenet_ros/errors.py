@@ -1,18 +1,18 @@
 """Every error this package raises on purpose.
 
-Messages say what was found, what was expected and what to do. ``exit_code`` is what the command
-line returns for it (spec: 1 a bar not met, 2 a wrong argument, 3 bad input data).
+Messages say what was found, what was expected and what to do. ``exit_code`` is the exit status of
+the command line: 1 threshold not met, 2 wrong argument, 3 bad input data.
 """
 
 
 class BisenetError(Exception):
-    """Base of all errors that are the input's fault, not the program's."""
+    """Base of all errors caused by the input, not by a bug."""
 
     exit_code = 3
 
 
 class ArgumentError(BisenetError):
-    """An argument or parameter is out of range, or asks for what this machine does not have."""
+    """An argument or parameter is out of range, or asks for something this machine lacks."""
 
     exit_code = 2
 
@@ -22,10 +22,10 @@ class DataError(BisenetError):
 
 
 class WeightsError(BisenetError):
-    """A weights file is missing, broken, or at odds with what was asked of it."""
+    """A weights file is missing, broken, or does not match the other arguments."""
 
 
 class BarNotMet(BisenetError):
-    """A measured figure misses the bar the caller set."""
+    """A measured value misses the threshold set by the caller."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""The names and colours of classes: what a mask's ids mean."""
+"""Label sets: the names and colours of the classes that mask ids stand for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LabelSet:
     """Class names and colours, in the order of their ids.
 
     Attributes:
-        names: one name a class; id i is ``names[i]``.
-        colours: one (red, green, blue) a class, 0–255.
+        names: one name per class; id i is ``names[i]``.
+        colours: one (red, green, blue) per class, 0–255.
         ignore: the id of pixels that have no class.
     """
 
@@ -29,14 +29,19 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= UNLABELLED:
             raise ValueError(
-                f"a label set has {len(self.names)} names; expected 1 to {UNLABELLED}, "
+                f"the label set has {len(self.names)} classes; expected 1 to {UNLABELLED}, "
                 "since ids are bytes and 255 means unlabelled"
             )
         if len(self.names) != len(self.colours):
-            raise ValueError(f"{len(self.names)} names but {len(self.colours)} colours")
+            raise ValueError(
+                f"the label set has {len(self.names)} names and {len(self.colours)} colours; "
+                "expected as many of each"
+            )
         for name, colour in zip(self.names, self.colours, strict=True):
             if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
-                raise ValueError(f"colour of {name!r} is {colour!r}; expected three of 0–255")
+                raise ValueError(
+                    f"colour of {name!r} is {colour!r}; expected three integers from 0 to 255"
+                )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +53,7 @@ class LabelSet:
         return table
 
     def to_json(self) -> str:
-        """What the node latches on ``~/labels``."""
+        """The JSON text that the node publishes on ``~/labels``."""
         classes = [
             {"id": i, "name": name, "color": list(colour)}
             for i, (name, colour) in enumerate(zip(self.names, self.colours, strict=True))

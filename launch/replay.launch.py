@@ -1,7 +1,7 @@
 """Plays a bag through segmentation_node and scores its masks against the labels in the bag.
 
-Takes the arguments of segment.launch.py too (weights, device, image_topic, rviz …). The bag starts
-once the node is ready, and everything ends with it; the scores are then in ``out``.
+Also accepts the arguments of segment.launch.py (weights, device, image_topic, rviz …). The bag
+starts once the node is ready; when it ends, everything shuts down and the scores are in ``out``.
 """
 
 from pathlib import Path
@@ -30,13 +30,13 @@ from bisenet_ros.ros.launch_arguments import (
     process_options,
 )
 
-CLOCK = "100"  # Hz of /clock; its period bounds how late a stamp looks
-DISCOVERY = "1.0"  # seconds between the player's appearing and its first image
+CLOCK = "100"  # Hz of /clock; its period bounds the error of measured ages
+DISCOVERY = "1.0"  # seconds from starting the player to its first image
 SETTLE = 2.0  # seconds for the last masks to be computed and scored
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Build the description; the node's own arguments come with the included file."""
+    """Build the description; the node's own arguments come from the included file."""
     segment = Path(__file__).with_name("segment.launch.py")
     return LaunchDescription(
         [
@@ -51,7 +51,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list:
-    """Make the actions that start the scorer, and the player once the node is ready."""
+    """Start the scorer, and the player once the node is ready."""
     chosen = context.launch_configurations
     node = full_name(
         chosen.get("ros_namespace", ""),
@@ -66,9 +66,9 @@ def start(context: LaunchContext) -> list:
 
     def on_exit(event: ProcessExited, _: LaunchContext) -> list:
         if event.action is waiting:
-            return [play] if event.returncode == 0 else [Shutdown(reason="nothing to wait for")]
+            return [play] if event.returncode == 0 else [Shutdown(reason="waiting for node failed")]
         if event.process_name.startswith("segmentation_node"):
-            return [Shutdown(reason="the node ended")]
+            return [Shutdown(reason="the node exited")]
         return []
 
     return [
@@ -79,7 +79,7 @@ def start(context: LaunchContext) -> list:
 
 
 def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
-    """Describe evaluation_node, which writes its scores when it is ended."""
+    """Describe evaluation_node, which writes its scores on shutdown."""
     return Node(
         package="bisenet_ros",
         executable="evaluation_node",
@@ -94,13 +94,13 @@ def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
                 "use_sim_time": True,
             }
         ],
-        on_exit=[Shutdown(reason="the scorer ended")],
+        on_exit=[Shutdown(reason="evaluation_node exited")],
         **options,
     )
 
 
 def wait_for(node: str, options: dict) -> ExecuteProcess:
-    """Describe a process that ends when the node has loaded its weights and says its labels."""
+    """Describe a process that exits once the node has loaded its weights and published labels."""
     kind, qos = "std_msgs/msg/String", ["--qos-durability", "transient_local"]
     qos += ["--qos-reliability", "reliable"]
     topic = ["ros2", "topic", "echo", "--once", "--no-daemon", f"{node}/labels", kind, *qos]
@@ -108,7 +108,7 @@ def wait_for(node: str, options: dict) -> ExecuteProcess:
 
 
 def player(chosen: dict[str, str], options: dict) -> ExecuteProcess:
-    """Describe ``ros2 bag play``, at whose end everything ends."""
+    """Describe ``ros2 bag play``; when it exits, everything shuts down."""
     command = ["ros2", "bag", "play", chosen["bag"], "--clock", CLOCK]
     command += ["--rate", str(number("rate_factor", chosen["rate_factor"]))]
     command += ["--delay", DISCOVERY, "--disable-keyboard-controls"]

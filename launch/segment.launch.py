@@ -1,7 +1,7 @@
-"""Starts segmentation_node; ``ros2 launch bisenet_ros segment.launch.py --show-args`` tells more.
+"""Starts segmentation_node; ``ros2 launch bisenet_ros segment.launch.py --show-args`` lists all.
 
-A launch argument that is given wins over ``params_file``, and one that is left out does not: the
-first action notes which ones the caller gave, before the declarations fill in the defaults.
+A launch argument overrides ``params_file`` only if it was given: the first action records which
+ones the caller gave, before the declarations fill in the defaults.
 """
 
 from launch import LaunchContext, LaunchDescription
@@ -21,7 +21,7 @@ from bisenet_ros.system.share import share_file
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Build the description: note what was given, declare every argument, start the node."""
+    """Build the description: record given arguments, declare all of them, start the node."""
     given: dict[str, str] = {}
     arguments = segment_arguments(str(share_file("config/segment.yaml")))
     return LaunchDescription(
@@ -34,12 +34,12 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext, names: list[str], given: dict[str, str]) -> list[Node]:
-    """Make the actions that start the node and, if asked for, rviz2."""
+    """Start the node and, if requested, rviz2."""
     configurations = context.launch_configurations
     options = process_options(configurations)
     chosen = {name: configurations[name] for name in names}
     for name in set(chosen) - set(given):
-        # Left in place, a default would look given to the next include of this file.
+        # If left in place, a default would look explicit to the next include of this file.
         del configurations[name]
     nodes = [segmentation_node(chosen, given, options)]
     if is_true(chosen["rviz"]):
@@ -54,17 +54,17 @@ def segmentation_node(chosen: dict[str, str], given: dict[str, str], options: di
     parameters = [existing_file("params_file", chosen["params_file"])]
     explicit = node_parameters(given)
     if explicit:
-        # Untyped, launch_ros would read a weights file named 2024 as a number.
+        # Without a type, launch_ros would read a weights file named 2024 as a number.
         parameters.append({name: typed(value) for name, value in explicit.items()})
-    # A plain Node although the node has a lifecycle: it configures and activates itself by its own
-    # parameter `autostart`, alike in every ROS distribution and without launch.
+    # A plain Node, not LifecycleNode: its parameter `autostart` configures and activates it, in
+    # every ROS distribution and also without launch.
     return Node(
         package="bisenet_ros",
         executable="segmentation_node",
         exec_name="segmentation_node",
         name=chosen["node_name"],
-        # Always given, so that launch_ros writes the parameters under the node's full name: under
-        # a wildcard they would lose against a params file that names the node.
+        # Always set, so that launch_ros writes the parameters under the node's full name: under
+        # a wildcard they would be overridden by a params file that names the node.
         namespace=chosen["namespace"],
         parameters=parameters,
         ros_arguments=["--log-level", chosen["log_level"]] if "log_level" in given else [],
@@ -73,7 +73,7 @@ def segmentation_node(chosen: dict[str, str], given: dict[str, str], options: di
 
 
 def rviz(chosen: dict[str, str], node: str, options: dict) -> Node:
-    """Describe rviz2 with the package's configuration, on the topics chosen here."""
+    """Describe rviz2 with the package's configuration, remapped to the chosen topics."""
     camera = full_name(chosen["image_topic"])
     topics = {
         "/camera/image_raw": camera,
@@ -93,5 +93,5 @@ def rviz(chosen: dict[str, str], node: str, options: dict) -> Node:
 
 
 def typed(value: object) -> object:
-    """Fix the type of text, which launch_ros would guess from how it looks."""
+    """Mark strings as such; launch_ros would otherwise infer their type from the content."""
     return ParameterValue(value, value_type=str) if isinstance(value, str) else value

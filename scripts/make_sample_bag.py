@@ -1,4 +1,4 @@
-"""Make the sample bag: CamVid's val drive and its labels as an mcap that ros2 bag play takes.
+"""Make the sample bag: CamVid's val drive and its labels as an mcap for ros2 bag play.
 
     python scripts/make_sample_bag.py --data ../shared/data/camvid
 
@@ -35,15 +35,15 @@ IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABEL_TOPIC = "/camera/labels/compressed"
 FRAME_ID = "camera_optical_frame"
 TYPE = "sensor_msgs/msg/CompressedImage"
-START_NS = 1_700_000_000 * 10**9  # the set does not say when it was filmed
-RATE = 15  # frames a second: every second one of a 30 Hz film
+START_NS = 1_700_000_000 * 10**9  # arbitrary: the set has no recording times
+RATE = 15  # Hz: every second frame of a 30 Hz video
 QUALITY = 97  # the highest that keeps the bag below 10 MB
 CUSTOM = {
     "source": "CamVid val (drive 0016E5), Brostow, Fauqueur, Cipolla 2008; SegNet labels",
     "licence": "CC BY-NC 4.0",
 }
-# Metadata of version 8 holds QoS as numbers, the last form that Humble reads; later
-# distributions read it too.
+# Version 8 metadata stores QoS as numbers, the last format that Humble reads; later distributions
+# read it too.
 METADATA_VERSION: Final = 8
 
 _FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
@@ -61,7 +61,7 @@ _RELIABLE = Qos(
 
 
 def stamp_ns(index: int) -> int:
-    """Stamp of frame ``index`` in nanoseconds since 1970; exact, so that no rounding adds up."""
+    """Stamp of frame ``index`` in ns since 1970, exact, so that rounding does not accumulate."""
     return START_NS + index * 10**9 // RATE
 
 
@@ -81,7 +81,7 @@ def encoded(data: LabelledSet, quality: int) -> Iterator[tuple[int, str, str, np
     """Each message as (stamp in ns, topic, format, bytes), in the order of the drive."""
     for index in range(len(data)):
         image, ids = data.read(index)
-        # The formats are what image_transport writes for colour and for mono8 images.
+        # The format strings of image_transport for colour and for mono8 images.
         jpeg = encode_image(image, quality)
         yield stamp_ns(index), IMAGE_TOPIC, "rgb8; jpeg compressed bgr8", jpeg
         png = encode_labels(ids)
@@ -108,14 +108,16 @@ def write_bag(folder: Path, data: LabelledSet, quality: int) -> None:
             writer.write(topics[topic], stamp, store.serialize_cdr(filled, TYPE))
 
 
-def replace_folder(made: Path, out: Path) -> None:
-    """Put the finished bag in the place of an older one, and of nothing that is not a bag."""
+def replace_folder(bag: Path, out: Path) -> None:
+    """Move the finished bag to ``out``, replacing an older bag but nothing else."""
     if out.exists():
         if not (out / "metadata.yaml").is_file():
-            raise ArgumentError(f"{out} exists and is no bag; move it away or choose another --out")
+            raise ArgumentError(
+                f"{out} exists and is not a bag; move it away or choose another --out"
+            )
         shutil.rmtree(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(str(made), str(out))
+    shutil.move(str(bag), str(out))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,20 +126,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="CamVid, SegNet layout")
     parser.add_argument("--out", type=Path, default=Path("test/data/camvid_drive"))
     parser.add_argument("--quality", type=int, default=QUALITY, help="JPEG quality (%(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        if not 1 <= given.quality <= 100:
-            raise ArgumentError(f"--quality is {given.quality}; expected 1 to 100")
-        data = open_set("camvid", given.data, "val")
+        if not 1 <= options.quality <= 100:
+            raise ArgumentError(f"--quality is {options.quality}; expected 1 to 100")
+        data = open_set("camvid", options.data, "val")
         with tempfile.TemporaryDirectory() as scratch:
-            made = Path(scratch) / given.out.name  # the mcap inside is named after its folder
-            write_bag(made, data, given.quality)
-            replace_folder(made, given.out)
+            bag = Path(scratch) / options.out.name  # the mcap inside is named after its folder
+            write_bag(bag, data, options.quality)
+            replace_folder(bag, options.out)
     except BisenetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    size = sum(path.stat().st_size for path in given.out.iterdir())
-    print(f"{given.out}: {len(data)} frames, {size / 1e6:.2f} MB, JPEG quality {given.quality}")
+    size = sum(path.stat().st_size for path in options.out.iterdir())
+    print(f"{options.out}: {len(data)} frames, {size / 1e6:.2f} MB, JPEG quality {options.quality}")
     return 0
 
 

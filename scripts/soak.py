@@ -1,10 +1,10 @@
-"""Run the node for minutes and watch what may creep: memory, files, threads, ages, losses.
+"""Soak test: run the node for minutes and watch memory, files, threads, ages and lost frames.
 
     .venv/bin/python scripts/soak.py --minutes 10 --json soak.json --plot soak.png
 
 A camera process publishes raw images at a fixed rate; the node segments them with an untrained
-network small enough to keep up; this process notes which of them come back as masks and samples
-/proc. It prints a table and ends with 1 if a frame was lost or something grew.
+network small enough to keep up; this process records which of them come back as masks and samples
+/proc. It prints a table and exits with 1 if a frame was lost or a resource grew.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ sys.path.insert(0, str(ROOT))
 from bisenet_ros.system.environment import process_environment  # noqa: E402
 
 MAX_GROWTH_MB = 30  # of resident memory between the first and the last fifth of the run
-START_PATIENCE = 90.0
-# Seconds from the first mask on that are judged apart: the readers are still opening the writers'
-# memory, and what was sent before comes at once.
-SETTLING = 2.0
+START_TIMEOUT_S = 90.0
+# Start-up from the first mask on, judged separately: readers are still attaching to the writers'
+# shared memory, and queued frames arrive in a burst.
+SETTLING_S = 2.0
 
 
 @dataclass
@@ -56,7 +56,7 @@ def main() -> int:
         environment = {
             "ROS_DOMAIN_ID": "93",
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            **process_environment(),  # with the user's own, where he set them
+            **process_environment(),  # variables that the user set take precedence
             "PYTHONPATH": str(ROOT),
             "BISENET_SOAK": "1",
         }
@@ -75,13 +75,17 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the run")
-    parser.add_argument("--hz", type=float, default=30.0, help="images a second")
-    parser.add_argument("--rate", type=float, default=0.0, help="the node's rate; 0: every frame")
-    parser.add_argument("--size", default="1080x1920", help="camera, height x width")
-    parser.add_argument("--input", default="96x160", help="network, height x width")
-    parser.add_argument("--threads", type=int, default=0, help="of the node; 0: as it likes")
-    parser.add_argument("--json", help="write the result here")
-    parser.add_argument("--plot", help="write a picture of it here (PNG)")
+    parser.add_argument("--hz", type=float, default=30.0, help="camera rate in Hz")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="the node's maximum rate in Hz; 0: every frame"
+    )
+    parser.add_argument("--size", default="1080x1920", help="camera image size, HEIGHTxWIDTH")
+    parser.add_argument("--input", default="96x160", help="network input size, HEIGHTxWIDTH")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="the node's CPU threads; 0: its default"
+    )
+    parser.add_argument("--json", help="write the result to this file")
+    parser.add_argument("--plot", help="write a plot to this PNG file")
     parser.add_argument("--camera", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -110,11 +114,11 @@ def publish(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     while not publisher.get_subscription_count() and not stopped:
         time.sleep(0.05)
-    time.sleep(0.5)  # the node may know this publisher a little later than we know the node
+    time.sleep(0.5)  # the node may discover this publisher a little later than we discover the node
     start, sent = time.monotonic(), 0
     while not stopped:
         message.header.stamp = node.get_clock().now().to_msg()
-        message.header.frame_id = str(sent)  # outputs keep it, which tells who came back
+        message.header.frame_id = str(sent)  # outputs copy it, which identifies the frame
         publisher.publish(message)
         sent += 1
         time.sleep(max(0.0, start + sent / arguments.hz - time.monotonic()))
@@ -124,7 +128,7 @@ def publish(arguments: argparse.Namespace) -> int:
 
 
 def soak(arguments: argparse.Namespace, folder: Path) -> dict:
-    """Run camera and node, watch them; the result as JSON values."""
+    """Run camera and node and watch them; returns the result as JSON values."""
     weights = make_weights(folder, sides(arguments.input))
     log = (folder / "node.log").open("w")
     options = {
@@ -134,8 +138,8 @@ def soak(arguments: argparse.Namespace, folder: Path) -> dict:
         "stale_after": 5.0,
         "threads": arguments.threads,
     }
-    given = [x for name, value in options.items() for x in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", "--ros-args", *given]
+    parameters = [x for name, value in options.items() for x in ("-p", f"{name}:={value}")]
+    command = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", "--ros-args", *parameters]
     node = subprocess.Popen(command, stdout=log, stderr=log)
     camera = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--camera"])
     try:
@@ -162,7 +166,7 @@ def make_weights(folder: Path, size: tuple[int, int]) -> Path:
 
 
 def watch(node: subprocess.Popen, seconds: float) -> dict:
-    """Collect mask arrivals and a sample a second, from the first mask on."""
+    """Collect mask arrivals and one sample per second, from the first mask on."""
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.executors import SingleThreadedExecutor
@@ -170,7 +174,7 @@ def watch(node: subprocess.Popen, seconds: float) -> dict:
 
     rclpy.init()
     peer = rclpy.create_node("soak_watch")
-    arrivals: list[tuple[float, int]] = []  # seconds, number of the frame
+    arrivals: list[tuple[float, int]] = []  # seconds, frame number
     newest: dict[str, str] = {}
 
     def count(mask: Image) -> None:
@@ -186,8 +190,8 @@ def watch(node: subprocess.Popen, seconds: float) -> dict:
     executor = SingleThreadedExecutor()
     executor.add_node(peer)
     samples: list[Sample] = []
-    waited = time.monotonic() + START_PATIENCE
-    while not arrivals and time.monotonic() < waited:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not arrivals and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.1)
     start = due = time.monotonic()
     while time.monotonic() - start < seconds and node.poll() is None:
@@ -195,7 +199,7 @@ def watch(node: subprocess.Popen, seconds: float) -> dict:
         if time.monotonic() >= due and newest:
             samples.append(sample(node.pid, time.monotonic() - start, newest))
             due += 1.0
-    until = time.monotonic() + 2.0  # the last report counts what came last
+    until = time.monotonic() + 2.0  # wait for diagnostics that count the last masks
     while time.monotonic() < until:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
@@ -221,17 +225,19 @@ def sample(pid: int, seconds: float, values: dict[str, str]) -> Sample:
 
 
 def judge(arguments: argparse.Namespace, watched: dict, code: int) -> dict:
-    """Figures of the run, and what is wrong with them."""
+    """Figures of the run, and any problems."""
     import numpy as np
 
     from bisenet_ros.system.cpu import cpu_name
 
     samples: list[Sample] = watched["samples"]
-    settled = [a for a in watched["arrivals"] if a[0] >= watched["arrivals"][0][0] + SETTLING]
+    settled = [a for a in watched["arrivals"] if a[0] >= watched["arrivals"][0][0] + SETTLING_S]
     numbers = [number for _, number in settled]
     sent = numbers[-1] - numbers[0] + 1 if numbers else 0
     intervals = np.diff([seconds for seconds, _ in settled])
-    steady = samples[min(5, len(samples) // 5) :]  # buffers are still being made before
+    steady = samples[
+        min(5, len(samples) // 5) :
+    ]  # skip start-up, when buffers are still being allocated
     fifth = max(1, len(steady) // 5)
     first, last = steady[:fifth], steady[-fifth:]
     growth = {
@@ -269,22 +275,22 @@ def judge(arguments: argparse.Namespace, watched: dict, code: int) -> dict:
 
 
 def _missing(arrivals: list[tuple[float, int]], settled: int) -> int:
-    """Frames that never came back, from the first that did until things had settled."""
+    """Frames lost between the first mask and the end of start-up."""
     numbers = {number for _, number in arrivals[: len(arrivals) - settled]}
     return max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
 
 
 def problems(figures: dict, every_frame: bool) -> list[str]:
-    """What is wrong with a run; empty if all is well."""
+    """Problems of a run; empty if there are none."""
     found = []
     if not figures["masks"]:
-        found.append("no mask came back")
+        found.append("no mask was received")
     if every_frame and figures["lost"]:
         found.append(f"{figures['lost']} frames were lost")
     if figures["twice"]:
         found.append(f"{figures['twice']} frames were segmented twice")
     if figures["refused_or_failed"]:
-        found.append(f"{figures['refused_or_failed']} frames were refused or failed")
+        found.append(f"{figures['refused_or_failed']} frames were rejected or failed")
     growth = figures["growth"]
     if growth.get("rss_mb", 0) > MAX_GROWTH_MB:
         found.append(f"resident memory grew by {growth['rss_mb']:.0f} MB")
@@ -292,7 +298,7 @@ def problems(figures: dict, every_frame: bool) -> list[str]:
         if growth.get(key, 0) > 0:
             found.append(f"the number of {key} grew by {growth[key]:.0f}")
     if figures["exit_code"]:
-        found.append(f"the node ended with {figures['exit_code']}")
+        found.append(f"the node exited with {figures['exit_code']}")
     return found
 
 

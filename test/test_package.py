@@ -193,7 +193,7 @@ def test_make_refuses_an_old_python(tmp_path: Path):
     old.chmod(0o755)
     done = make(tmp_path, "setup", f"PYTHON={old}")
     assert done.returncode != 0
-    assert f"error: {old} is Python 3.8.10; 3.10 or newer is needed" in done.stderr
+    assert f"error: {old} is Python 3.8.10; expected 3.10 or newer" in done.stderr
     assert not (tmp_path / ".venv").exists()
 
 

@@ -196,7 +196,7 @@ def test_every_network_says_its_own_name():
 def test_an_unknown_network_or_option_is_named():
     with pytest.raises(ValueError, match="network is 'unet'; expected one of bisenetv2"):
         build("unet", 3)
-    with pytest.raises(ValueError, match="bisenetv2 does not take these options.*widht"):
+    with pytest.raises(ValueError, match="bisenetv2 does not accept these options.*widht"):
         build("bisenetv2", 3, widht=2)
 
 

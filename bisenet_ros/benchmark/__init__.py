@@ -1,1 +1,1 @@
-"""How fast the whole way is: paired with the usual pipeline, stage by stage, beside the floor."""
+"""End-to-end benchmark: paired with the usual pipeline, per stage, against the roofline."""

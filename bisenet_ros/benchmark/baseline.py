@@ -1,7 +1,7 @@
-"""The usual way from a camera image to a mask: the baseline of `python -m bisenet_ros benchmark`.
+"""The usual pipeline from camera image to mask: the baseline of `python -m bisenet_ros benchmark`.
 
-What public ROS nodes around BiSeNetV2 do, step by step and as plainly, written down once and never
-tuned: every figure of this project is a ratio to it.
+It does what public ROS nodes for BiSeNetV2 do, step by step, and is never tuned: every speed-up
+this project reports is a ratio to it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STAGES = ("decode", "preprocess", "forward", "postprocess")
+from bisenet_ros.inference.result import STAGES
 
 
 class WithUpsampling(nn.Module):
-    """A network whose logits at 1/8 are brought to its input's size inside it, as is usual."""
+    """A network that upsamples its logits from 1/8 to its input size itself, as is usual."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class WithUpsampling(nn.Module):
 
 
 class UsualPipeline:
-    """Eager float32 network in NCHW; NumPy before it, full-size logits after it.
+    """Eager float32 network in NCHW; NumPy preprocessing, full-size logits.
 
     Args:
         network: in eval mode, (1, 3, H, W) → logits (1, n, H/8, W/8); H, W multiples of 32.
@@ -94,6 +94,6 @@ class UsualPipeline:
 
         times = {
             stage: 1e3 * (after - before)
-            for stage, before, after in zip(STAGES, clock, clock[1:], strict=False)
+            for stage, before, after in zip(STAGES[:-1], clock, clock[1:], strict=False)
         }
         return mask, overlay, times

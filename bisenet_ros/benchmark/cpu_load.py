@@ -1,4 +1,4 @@
-"""Processes that keep cores busy, to see how the work bears company."""
+"""Processes that keep CPU cores busy, to measure performance under load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-# Reading its input ends it when the benchmark dies, so that nobody keeps a core for ever.
+# Polling stdin ends it when the benchmark dies, so that no process keeps a core busy forever.
 BUSY = """
 import select, sys
 while True:
@@ -19,8 +19,8 @@ while True:
 
 
 @contextlib.contextmanager
-def busy(count: int) -> Iterator[None]:
-    """Run ``count`` processes that compute without a pause as long as the block runs."""
+def busy_processes(count: int) -> Iterator[None]:
+    """Run ``count`` processes that compute without pause for the duration of the block."""
     children = [
         subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE) for _ in range(count)
     ]

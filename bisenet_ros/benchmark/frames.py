@@ -1,4 +1,4 @@
-"""Camera frames to measure with: real ones where the sample drive is at hand."""
+"""Camera frames for the benchmark: real ones if the sample drive is available."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-DRIVE = Path(__file__).resolve().parents[2] / "test/data/camvid_drive"
+from bisenet_ros.system.share import sample_bag
+
 TOPICS = ("/camera/image_raw/compressed", "/camera/labels/compressed")
 COUNT = 8
-STEP = 12  # of the drive's 101 frames, so that the chosen ones differ
+STEP = 12  # every 12th of the drive's 101 frames, so that they differ
 
 
 @dataclass(frozen=True)
 class Frames:
-    """bgr8 frames of one size, as a camera driver's messages hold them.
+    """bgr8 frames of one size, as in a camera driver's messages.
 
     Attributes:
         data: height × width × 3 bytes each.
-        height, width: of all.
-        source: what they show.
+        height, width: of all frames.
+        source: where they come from.
     """
 
     data: list[bytes]
@@ -31,24 +32,25 @@ class Frames:
 
 
 def read_frames(size: tuple[int, int]) -> Frames:
-    """Frames of ``size`` (height, width): the sample drive's, enlarged and cut, else made up."""
-    if (DRIVE / "metadata.yaml").is_file():
-        images, source = _of_drive(), f"{COUNT} frames of {DRIVE.name}"
+    """Frames of ``size`` (height, width): the sample drive's, scaled and cropped, or synthetic."""
+    drive = sample_bag()
+    if drive is not None:
+        images, source = _drive_images(drive), f"{COUNT} frames of {drive.name}"
     else:
-        images, source = [_made_up(seed) for seed in range(COUNT)], "made-up pictures"
+        images, source = [_synthetic_image(seed) for seed in range(COUNT)], "synthetic images"
     return Frames([_cover(image, size).tobytes() for image in images], *size, source)
 
 
-def _of_drive() -> list[np.ndarray]:
+def _drive_images(drive: Path) -> list[np.ndarray]:
     from bisenet_ros.recordings.labelled_bag import Drive
 
     numbers = [STEP * index for index in range(COUNT)]
-    found = Drive.open(DRIVE, *TOPICS).read(numbers)
-    return [cv2.cvtColor(found[number][0], cv2.COLOR_RGB2BGR) for number in numbers]
+    frames = Drive.open(drive, *TOPICS).read(numbers)
+    return [cv2.cvtColor(frames[number][0], cv2.COLOR_RGB2BGR) for number in numbers]
 
 
-def _made_up(seed: int) -> np.ndarray:
-    """Blobs of colour with noise: neither flat nor white noise."""
+def _synthetic_image(seed: int) -> np.ndarray:
+    """Noisy blobs of colour: neither a flat image nor white noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (18, 24, 3), np.uint8)
     smooth = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC).astype(np.int16)
@@ -56,8 +58,8 @@ def _made_up(seed: int) -> np.ndarray:
 
 
 def _cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Enlarge until ``size`` is covered, and cut the middle out, so that shapes stay right."""
-    factor = max(wanted / side for wanted, side in zip(size, image.shape[:2], strict=True))
+    """Scale the image to cover ``size`` and crop the centre, which keeps the aspect ratio."""
+    factor = max(target / side for target, side in zip(size, image.shape[:2], strict=True))
     height, width = (max(w, round(factor * s)) for w, s in zip(size, image.shape[:2], strict=True))
     large = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     top, left = (height - size[0]) // 2, (width - size[1]) // 2

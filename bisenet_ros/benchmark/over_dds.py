@@ -1,44 +1,50 @@
-"""The way through the node: a camera's message in, mask and overlay out, over DDS."""
+"""Measures the node end to end: camera message in, mask and overlay out, over DDS."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bisenet_ros.system.environment import ros_environment
-from bisenet_ros.system.subprocesses import Child
+from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 
 if TYPE_CHECKING:
-    from bisenet_ros.benchmark.run import Plan
+    from bisenet_ros.benchmark.run import BenchmarkPlan
 
 NODE = "benchmarked"
 TOPIC = "/benchmark/image_raw"
-PATIENCE = 600.0  # seconds; an engine may have to compile first
+TIMEOUT_S = 600.0  # seconds; an engine may have to compile first
 
 
-def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> dict[str, Any]:
-    """One row for the node with that engine.
+def measure(
+    plan: BenchmarkPlan,
+    engine: str,
+    folder: Path,
+    usual_ms: float | None,
+    executable: Executable,
+) -> dict[str, Any]:
+    """Measure the node with one engine; returns its row.
 
-    Two processes of their own: the node, and a camera that takes the time from before it
-    publishes an image to when mask and overlay have both arrived. One image is under way at once.
+    The node and a camera run in separate processes. The camera measures from just before it
+    publishes an image until both mask and overlay have arrived. One image is in flight at a time.
 
     Args:
         plan: sizes, weights, threads and number of images.
         engine: one of ``ENGINES`` or ``auto``.
         folder: for the processes' logs.
         usual_ms: the usual pipeline's median, without ROS; None if it was not measured.
+        executable: gives the command line of the package's ROS programs.
 
     Raises:
-        ChildError: the node or the camera failed, told in its own words.
+        ChildError: the node or the camera failed; the message is its own error line.
     """
     environment = ros_environment()
     log = folder / f"dds-{engine}"
     result = log.with_suffix(".json")
-    node = [sys.executable, "-m", "bisenet_ros.ros.segmentation_node", *_parameters(plan, engine)]
+    node = [*executable("segmentation_node"), *_parameters(plan, engine)]
     camera = [
-        *(sys.executable, "-m", "bisenet_ros.ros.benchmark_camera"),
+        *executable("benchmark_camera"),
         *(TOPIC, f"/{NODE}", "x".join(map(str, plan.camera)), str(plan.pairs), str(result)),
     ]
     with (
@@ -59,13 +65,11 @@ def measure(plan: Plan, engine: str, folder: Path, usual_ms: float | None) -> di
 
 
 def _wait(client: Child, server: Child) -> None:
-    """Until the camera is done; ChildError if either fails or the node leaves."""
-    from bisenet_ros.system.subprocesses import wait_until
-
-    wait_until(lambda: client.ended, [server], PATIENCE, "mask and overlay")
+    """Wait until the camera is done; ChildError if either fails or the node exits."""
+    wait_until(lambda: client.ended, [server], TIMEOUT_S, "mask and overlay arrived")
 
 
-def _parameters(plan: Plan, engine: str) -> list[str]:
+def _parameters(plan: BenchmarkPlan, engine: str) -> list[str]:
     values = {
         "weights": str(plan.weights.absolute()),
         "image_topic": TOPIC,

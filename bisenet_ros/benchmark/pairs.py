@@ -1,4 +1,4 @@
-"""Two things timed in turn, so that what disturbs one disturbs the other too."""
+"""Times two functions alternately, so that disturbances affect both alike."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from statistics import median
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Milliseconds of two things, run in turn: A B A B …
+class PairedTimes:
+    """Milliseconds of two functions that ran alternately: A B A B …
 
     Attributes:
-        first, second: one entry a pair.
+        first, second: one entry per pair.
     """
 
     first: list[float]
@@ -21,12 +21,12 @@ class Pairs:
 
     @property
     def ratio(self) -> float:
-        """The median over the pairs of first / second."""
+        """The median of first / second over the pairs."""
         return median(a / b for a, b in zip(self.first, self.second, strict=True))
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The quarter points of first / second: a half of the pairs lies between them."""
+        """The quartiles of first / second: half of the pairs lie between them."""
         ratios = sorted(a / b for a, b in zip(self.first, self.second, strict=True))
         quarter = len(ratios) // 4
         return ratios[quarter], ratios[-1 - quarter]
@@ -37,9 +37,9 @@ def time_pairs(
     second: Callable[[int], object],
     count: int,
     warm_up: int = 3,
-) -> Pairs:
-    """Run both in turn ``warm_up + count`` times; each is called with the number of the pair."""
-    pairs = Pairs([], [])
+) -> PairedTimes:
+    """Run both alternately ``warm_up + count`` times; each is called with the pair's index."""
+    pairs = PairedTimes([], [])
     for index in range(-warm_up, count):
         times = [_time(first, max(index, 0)), _time(second, max(index, 0))]
         if index >= 0:

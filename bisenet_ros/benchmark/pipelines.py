@@ -1,4 +1,4 @@
-"""The two ways that are compared, each called with frames and telling its stages."""
+"""The two pipelines that are compared; both record the time of each stage."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import torch
 from bisenet_ros.benchmark.baseline import UsualPipeline
 from bisenet_ros.benchmark.frames import Frames
 from bisenet_ros.checkpoints import ModelCard, save
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.image_encodings import from_raw
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, SegmentationNetwork
 from bisenet_ros.networks.layers import pad_to_multiple
 
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
-CLASSES = 19  # of random weights: Cityscapes', for which most figures are published
+CLASSES = 19  # of random weights: as in Cityscapes, where most published figures come from
 
 
-class Contestant:
-    """Frames in, masks and overlays out; remembers how long each stage took."""
+class TimedPipeline:
+    """Frames in, masks and overlays out; records how long each stage took."""
 
     def __init__(self) -> None:
         self.times: list[dict[str, float]] = []
 
-    def forget(self) -> None:
-        """Start the stages' record anew."""
+    def reset(self) -> None:
+        """Clear the recorded stage times."""
         self.times = []
 
     def stages(self, last: int) -> dict[str, float | None]:
-        """Median milliseconds of each stage over the ``last`` calls; None where there is none."""
+        """Median milliseconds of each stage over the ``last`` calls; None for a missing stage."""
         recent = self.times[-last:]
         return {
             stage: median(t[stage] for t in recent) if recent and stage in recent[0] else None
@@ -41,15 +41,15 @@ class Contestant:
         }
 
 
-class Ours(Contestant):
-    """A :class:`Segmenter` with what the node does before it, on some cameras at once."""
+class TimedSegmenter(TimedPipeline):
+    """A :class:`Segmenter` with the node's decoding, on a batch of one frame per camera."""
 
     def __init__(self, segmenter: Segmenter, frames: Frames, cameras: int) -> None:
         super().__init__()
         self.segmenter, self.frames, self.cameras = segmenter, frames, cameras
 
     def __call__(self, index: int) -> np.ndarray:
-        """Segment a frame a camera; the first camera's mask."""
+        """Segment one frame per camera; returns the first camera's mask."""
         started = time.perf_counter()
         height, width = self.frames.height, self.frames.width
         pixels = [
@@ -64,14 +64,14 @@ class Ours(Contestant):
         ]
         decoded = 1e3 * (time.perf_counter() - started)
         results = self.segmenter(
-            [p.image for p in pixels], [p.order for p in pixels], Wanted(overlay=True)
+            [p.image for p in pixels], [p.order for p in pixels], OutputRequest(overlay=True)
         )
         self.times.append({"decode": decoded, **vars(results[0].times)})
         return results[0].mask
 
 
-class Usual(Contestant):
-    """The usual pipeline, one camera after the other, since it knows no batches."""
+class TimedBaseline(TimedPipeline):
+    """The usual pipeline, one camera after the other, since it does not support batches."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Usual(Contestant):
         )
 
     def __call__(self, index: int) -> np.ndarray:
-        """Segment a frame a camera; the first camera's mask."""
+        """Segment one frame per camera; returns the first camera's mask."""
         total = dict.fromkeys(STAGES[:-1], 0.0)
         masks = []
         for camera in range(self.cameras):
@@ -107,7 +107,7 @@ class Usual(Contestant):
 
 
 class Padded(torch.nn.Module):
-    """A network for sizes it would refuse, such as 360 rows; the usual pipeline crashes there."""
+    """Pads the input to a size the network accepts; the usual pipeline fails on, say, 360 rows."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Padded(torch.nn.Module):
 
 
 def random_weights(path: Path, size: tuple[int, int]) -> Path:
-    """A weights file of an untrained BiSeNetV2, the same every time, whose classes vary."""
+    """Write an untrained BiSeNetV2 with a fixed seed, whose masks contain several classes."""
     generator = torch.random.get_rng_state()
     torch.manual_seed(0)
     network = BiSeNetV2(BiSeNetV2Config(CLASSES, auxiliary=False))

@@ -1,4 +1,4 @@
-"""The whole benchmark: rows of figures, each paired with the usual pipeline."""
+"""The whole benchmark: rows of measurements, each paired with the usual pipeline."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ import cv2
 import numpy as np
 import torch
 
-from bisenet_ros.benchmark.cpu_load import busy
+from bisenet_ros.benchmark.cpu_load import busy_processes
 from bisenet_ros.benchmark.frames import Frames, read_frames
-from bisenet_ros.benchmark.pairs import Pairs, time_pairs
-from bisenet_ros.benchmark.pipelines import Contestant, Ours, Usual
-from bisenet_ros.benchmark.roofline import floor
+from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
+from bisenet_ros.benchmark.pipelines import TimedBaseline, TimedPipeline, TimedSegmenter
+from bisenet_ros.benchmark.roofline import roofline
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import choose
 from bisenet_ros.inference.engines import ENGINES
-from bisenet_ros.system.machine import OtherLoad, describe
+from bisenet_ros.networks.layers import round_up
+from bisenet_ros.system.machine import BackgroundLoad, describe_compute
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What to measure.
 
     Attributes:
         weights: a weights file.
-        random: whether its weights are random, which disagreement is no goal for.
-        device, precision: as :class:`Segmenter` takes them.
+        random: whether its weights are random; then disagreement means little.
+        device, precision: as for :class:`Segmenter`.
         engines: to measure, in order.
         size: (height, width) of the network's input.
-        camera: (height, width) of the camera.
-        cameras: how many at once.
-        threads: of the CPU, for both.
-        usual: compare with the usual pipeline; if not, the engine is timed alone.
-        pairs: measured after the warm-up.
-        contend: busy processes to measure beside, after the quiet measurement; 0 for none.
+        camera: (height, width) of the camera images.
+        cameras: number of cameras.
+        threads: CPU threads, for both pipelines.
+        usual: compare with the usual pipeline; otherwise the engine is timed alone.
+        pairs: number of pairs measured after the warm-up.
+        cpu_load: busy processes in a second measurement under load; 0 for none.
     """
 
     weights: Path
@@ -57,14 +58,14 @@ class Plan:
     threads: int
     usual: bool
     pairs: int
-    contend: int
+    cpu_load: int
 
 
-def run(plan: Plan, progress: Progress) -> dict[str, Any]:
+def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     """Measure; returns plain values, as ``--json`` writes them.
 
     Raises:
-        ArgumentError: this machine lacks what the plan asks for.
+        ArgumentError: this machine lacks something the plan requires.
         WeightsError: the weights file is missing or broken.
     """
     torch.set_num_threads(plan.threads)
@@ -75,26 +76,26 @@ def run(plan: Plan, progress: Progress) -> dict[str, Any]:
     usual = None
     if plan.usual:
         progress("usual pipeline")
-        usual = Usual(network, card, frames, plan.size, device, plan.cameras)
+        usual = TimedBaseline(network, card, frames, plan.size, device, plan.cameras)
     rows: list[dict[str, Any]] = []
     for engine in plan.engines:
         rows += _measure(plan, engine, usual, frames, device, progress, first=not rows)
-    progress("floor")
+    progress("roofline")
     return {
-        "machine": describe(device, plan.threads),
+        "machine": describe_compute(device, plan.threads),
         "weights": "random" if plan.random else plan.weights.name,
         "classes": len(card.labels),
         "frames": frames.source,
         "pairs": plan.pairs,
         "rows": rows,
-        "floor": floor(network.to(device), _multiple(plan.size, network.multiple), device),
+        "floor": roofline(network.to(device), _padded(plan.size, network.multiple), device),
     }
 
 
 def _measure(
-    plan: Plan,
+    plan: BenchmarkPlan,
     engine: str,
-    usual: Usual | None,
+    usual: TimedBaseline | None,
     frames: Frames,
     device: torch.device,
     progress: Progress,
@@ -106,7 +107,7 @@ def _measure(
     segmenter = Segmenter(plan.weights, plan.device, plan.precision, engine, plan.size)
     segmenter.warm_up(plan.cameras)
     seconds = time.perf_counter() - started
-    ours = Ours(segmenter, frames, plan.cameras)
+    ours = TimedSegmenter(segmenter, frames, plan.cameras)
     about: dict[str, Any] = {
         "engine": segmenter.engine.name,
         "precision": segmenter.compute.precision,
@@ -117,17 +118,19 @@ def _measure(
     }
     rows = []
     quiet = None
-    for count in (0, plan.contend) if plan.contend else (0,):
-        beside = f", beside {count} busy" if count else ""
-        progress(f"{segmenter.engine.name} {segmenter.compute.precision}{beside}")
-        with busy(count):
-            others = OtherLoad()
+    for count in (0, plan.cpu_load) if plan.cpu_load else (0,):
+        under_load = f", under load ({count} processes)" if count else ""
+        progress(f"{segmenter.engine.name} {segmenter.compute.precision}{under_load}")
+        with busy_processes(count):
+            background = BackgroundLoad()
             pairs = _pair(usual, ours, plan.pairs)
-            cores = others.cores()
+            cores = background.cores()
         common = {"busy": count, "other_cores": cores, "cameras": plan.cameras, **_sizes(plan)}
         if usual is not None and first:
-            rows.append({"name": f"usual{beside}", **_usual_row(usual, pairs, device), **common})
-        row = {"name": f"bisenet_ros{beside}", **about, **_row(ours, pairs.second), **common}
+            rows.append(
+                {"name": f"usual{under_load}", **_usual_row(usual, pairs, device), **common}
+            )
+        row = {"name": f"bisenet_ros{under_load}", **about, **_row(ours, pairs.second), **common}
         row["ratio_to_usual"] = None if usual is None else pairs.ratio
         row["ratio_quarters"] = None if usual is None else list(pairs.spread)
         quiet = quiet or row["median_ms"]
@@ -136,25 +139,25 @@ def _measure(
     return rows
 
 
-def _pair(usual: Usual | None, ours: Ours, count: int) -> Pairs:
-    for contestant in (usual, ours):
-        if contestant is not None:
-            contestant.forget()
+def _pair(usual: TimedBaseline | None, ours: TimedSegmenter, count: int) -> PairedTimes:
+    for pipeline in (usual, ours):
+        if pipeline is not None:
+            pipeline.reset()
     return time_pairs(usual or (lambda index: None), ours, count)
 
 
-def _row(contestant: Contestant, times: list[float]) -> dict[str, Any]:
-    stages = contestant.stages(len(times))
-    beside_network = sum(v for k, v in stages.items() if v is not None and k != "forward")
+def _row(pipeline: TimedPipeline, times: list[float]) -> dict[str, Any]:
+    stages = pipeline.stages(len(times))
+    without_network = sum(v for k, v in stages.items() if v is not None and k != "forward")
     return {
         "median_ms": median(times),
         "best_ms": min(times),
         "stages": stages,
-        "without_network_ms": beside_network,
+        "without_network_ms": without_network,
     }
 
 
-def _usual_row(usual: Usual, pairs: Pairs, device: torch.device) -> dict[str, Any]:
+def _usual_row(usual: TimedBaseline, pairs: PairedTimes, device: torch.device) -> dict[str, Any]:
     return {
         "engine": "eager",
         "precision": "fp32",
@@ -165,18 +168,18 @@ def _usual_row(usual: Usual, pairs: Pairs, device: torch.device) -> dict[str, An
     }
 
 
-def _sizes(plan: Plan) -> dict[str, str]:
+def _sizes(plan: BenchmarkPlan) -> dict[str, str]:
     return {"size": "x".join(map(str, plan.size)), "camera": "x".join(map(str, plan.camera))}
 
 
-def disagreement(usual: Usual, ours: Ours, frames: Frames) -> float:
-    """Share of pixels of all frames whose class is not the usual pipeline's."""
-    wrong = [float(np.mean(usual(i) != ours(i))) for i in range(len(frames.data))]
-    return float(np.mean(wrong))
+def disagreement(usual: TimedBaseline, ours: TimedSegmenter, frames: Frames) -> float:
+    """Share of all pixels whose class differs from the usual pipeline's."""
+    shares = [float(np.mean(usual(i) != ours(i))) for i in range(len(frames.data))]
+    return float(np.mean(shares))
 
 
-def engines_of(name: str) -> tuple[str, ...]:
-    """The engines that ``--engine`` names: one, ``auto``, or several with commas between."""
+def parse_engines(name: str) -> tuple[str, ...]:
+    """The engines in ``--engine``: one, ``auto``, or several separated by commas."""
     names = tuple(part.strip() for part in name.split(","))
     for part in names:
         if part not in ("auto", *ENGINES):
@@ -184,5 +187,5 @@ def engines_of(name: str) -> tuple[str, ...]:
     return names
 
 
-def _multiple(size: tuple[int, int], multiple: int) -> tuple[int, int]:
-    return -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
+def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    return round_up(size[0], multiple), round_up(size[1], multiple)

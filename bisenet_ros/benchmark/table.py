@@ -1,4 +1,4 @@
-"""What was measured, for people."""
+"""Prints the measurements as tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bisenet_ros.benchmark.pipelines import STAGES
+from bisenet_ros.inference.result import STAGES
 
 
 def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
-    """Print the rows, their stages if asked for, the floor and the machine."""
+    """Print the rows, their stages if requested, the roofline and the machine."""
     rows = measured["rows"]
     for table in (_rows(rows), *([_stages(rows)] if stages else []), _floor(measured["floor"])):
         console.print(table, "")
@@ -20,19 +20,20 @@ def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
             console.print(f"the node adds {row['node_adds_ms']:.1f} ms to the pipeline", "")
     machine = measured["machine"]
     console.print(
-        f"{rows[0]['camera']} camera, {rows[0]['size']} network, {measured['classes']} classes, "
+        f"camera {rows[0]['camera']}, input size {rows[0]['size']}, {measured['classes']} classes, "
         f"weights {measured['weights']}, {measured['frames']}; medians of {measured['pairs']} pairs"
     )
     console.print(
-        f"{machine.get('gpu', machine['cpu'])}, {machine['threads']} threads, "
+        f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads, "
         f"torch {machine['torch']}, process settings "
-        f"{'in force' if machine['settings'] else 'not set'}"
+        f"{'applied' if machine['settings'] else 'not set'}"
     )
 
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
     table = _table(
-        "", "engine", "ms", "× usual", "× quiet", "but network", "other pixels", "others"
+        *("", "engine", "ms", "speed-up vs usual", "× unloaded", "ms without network"),
+        *("pixels that differ", "background cores"),
     )
     for row in rows:
         table.add_row(
@@ -57,7 +58,7 @@ def _stages(rows: list[dict[str, Any]]) -> Table:
 
 
 def _table(*titles: str) -> Table:
-    """An empty table; all columns but the first two hold numbers."""
+    """An empty table; all columns except the first two are numeric."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for index, title in enumerate(titles):
         table.add_column(title, justify="left" if index < 2 else "right")
@@ -65,13 +66,13 @@ def _table(*titles: str) -> Table:
 
 
 def _floor(floor: dict[str, Any]) -> Table:
-    table = _table("floor", "G multiply-adds/s", "arithmetic, ms", "memory, ms")
+    table = _table("lower bound", "G multiply-adds/s", "arithmetic, ms", "memory, ms")
     for precision, values in floor["precisions"].items():
         keys = ("gemm_gmacs_per_s", "arithmetic_ms", "memory_ms")
         table.add_row(precision, *(_number(values[key]) for key in keys))
     table.caption = (
         f"{floor['gmacs']:.1f} G multiply-adds, {floor['activation_values'] / 1e6:.0f} M values "
-        f"moved, copying {floor['copy_gb_per_s']:.1f} GB/s"
+        f"moved; copy bandwidth {floor['copy_gb_per_s']:.1f} GB/s"
     )
     table.caption_justify = "left"
     return table

@@ -1,4 +1,4 @@
-"""The card that travels with weights: what they are, what they saw, how to feed them."""
+"""The model card stored with the weights: architecture, classes, preprocessing, training data."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 
 FORMAT = "bisenet_ros"
 FORMAT_VERSION = 1
-# What the first files called two options of BiSeNetV2.
+# Names that early files used for two options of BiSeNetV2.
 RENAMED_OPTIONS = {"boosters": "auxiliary", "booster_width": "auxiliary_width"}
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Everything but the tensors.
+    """Everything in a weights file except the tensors.
 
     Attributes:
         architecture: a key of ``bisenet_ros.networks.NETWORKS``.
-        options: the network's options as plain values; they rebuild it.
+        options: the network's config as plain values, from which it is rebuilt.
         labels: class names and colours.
         mean, std: of RGB images scaled to 0–1; the network expects (image − mean) / std.
-        resolution: (height, width) in pixels that the network was trained to see.
+        resolution: (height, width) in pixels of the images it was trained on.
         dataset: name of the training data.
-        scores: measured figures by name, such as ``{"val_miou": 0.6}``.
+        scores: measured scores by name, such as ``{"val_miou": 0.6}``.
         licence: licence of the training data.
-        command: the command that made the file.
+        command: the command that wrote the file.
     """
 
     architecture: str
@@ -43,15 +43,22 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
-            raise ValueError(f"mean {self.mean} and std {self.std}: want three numbers, std > 0")
+            raise ValueError(
+                f"mean is {self.mean} and std is {self.std}; expected three numbers each, std > 0"
+            )
         if len(self.resolution) != 2 or not all(1 <= side <= 8192 for side in self.resolution):
-            raise ValueError(f"resolution is {self.resolution}; want (height, width), 1 to 8192")
+            raise ValueError(
+                f"resolution is {self.resolution}; expected (height, width), each 1 to 8192"
+            )
         classes = self.options.get("num_classes")
         if classes != len(self.labels):
-            raise ValueError(f"{len(self.labels)} class names for a network of {classes} classes")
+            raise ValueError(
+                f"it names {len(self.labels)} classes, but its network has {classes}; "
+                "expected as many names"
+            )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as ``inspect --json`` prints them and the file's metadata holds them."""
+        """Plain values, as printed by ``inspect --json`` and stored in the file's metadata."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -70,15 +77,15 @@ class ModelCard:
         }
 
     def metadata(self) -> dict[str, str]:
-        """The card as safetensors metadata: each entry is JSON, so that types survive."""
+        """The card as safetensors metadata; each value is JSON, which preserves types."""
         return {k: json.dumps(v, ensure_ascii=False) for k, v in self.as_dict().items()}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> ModelCard:
-        """Read back what :meth:`metadata` wrote.
+        """The inverse of :meth:`metadata`.
 
         Raises:
-            ValueError: an entry is missing, of the wrong kind, or from a newer format.
+            ValueError: an entry is missing, has the wrong type, or comes from a newer format.
         """
         missing = sorted({"format", "format_version", "options", "class_names"} - set(metadata))
         if missing:
@@ -105,7 +112,9 @@ class ModelCard:
                 command=str(values["command"]),
             )
         except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"its metadata is broken ({type(error).__name__}: {error})") from error
+            raise ValueError(
+                f"its metadata is invalid ({type(error).__name__}: {error})"
+            ) from error
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Weights files: safetensors with a card in the metadata; nothing in them is ever executed."""
+"""Weights files: safetensors with the model card as metadata; they never contain code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bisenet_ros.checkpoints.card import ModelCard
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork, build
 
-LARGEST = 4 << 30  # bytes; no network of this package comes near
+MAX_BYTES = 4 << 30  # far more than any network of this package needs
 
 
 def save(path: str | Path, network: SegmentationNetwork, card: ModelCard) -> Path:
-    """Write ``network`` and ``card`` to ``path``, whole or not at all.
+    """Write ``network`` and ``card`` to ``path`` atomically.
 
     Raises:
-        WeightsError: the folder cannot be written.
+        WeightsError: the folder is not writable.
     """
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
@@ -33,7 +33,7 @@ def save(path: str | Path, network: SegmentationNetwork, card: ModelCard) -> Pat
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
             part = Path(folder) / "part"
             save_file(state, part, metadata=card.metadata())
-            part.chmod(0o644)  # the node may run as another user than the training
+            part.chmod(0o644)  # training and the node may run as different users
             part.replace(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -44,18 +44,18 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, ModelCard]:
     """Read a weights file: the network, in eval mode on the CPU in float32, and its card.
 
     Raises:
-        WeightsError: one line that names the file, what was expected and what was found.
+        WeightsError: the file is missing, broken or inconsistent.
     """
     path = Path(path)
     card, tensors = _read(path)
     if card.architecture not in NETWORKS:
         raise WeightsError(
             f"{path}: its architecture is {card.architecture!r}; "
-            f"this package builds {', '.join(NETWORKS)}"
+            f"expected one of {', '.join(NETWORKS)}"
         )
     network = _skeleton(path, card)
     _check_tensors(path, network.state_dict(), tensors)
-    # The network takes the file's tensors as they are, so nothing is initialised in vain.
+    # assign: the network uses the file's tensors directly, without initialising its own.
     network.load_state_dict({k: _as_float32(v) for k, v in tensors.items()}, assign=True)
     return network.eval(), card
 
@@ -106,10 +106,12 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise WeightsError(f"weights file {path} is not a regular file; pass a .safetensors file")
     if not os.access(path, os.R_OK):
-        raise WeightsError(f"weights file {path} is not readable by this user; check its mode")
-    if status.st_size > LARGEST:
         raise WeightsError(
-            f"weights file {path} has {status.st_size} bytes; expected at most {LARGEST}"
+            f"weights file {path} is not readable by this user; check its permissions"
+        )
+    if status.st_size > MAX_BYTES:
+        raise WeightsError(
+            f"weights file {path} has {status.st_size} bytes; expected at most {MAX_BYTES}"
         )
 
 
@@ -121,7 +123,7 @@ def _not_safetensors(path: Path, error: Exception) -> WeightsError:
 
         return WeightsError(refusal(path))
     return WeightsError(
-        f"{path} is not a whole safetensors file ({path.stat().st_size} bytes; {error}); "
+        f"{path} is not a complete safetensors file ({path.stat().st_size} bytes; {error}); "
         "it may be truncated: copy or download it again"
     )
 
@@ -131,40 +133,43 @@ def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
         return ModelCard.from_metadata(metadata or {})
     except ValueError as error:
         raise WeightsError(
-            f"{path} is safetensors but no weights file of this package: {error}; "
-            "make one with python -m bisenet_ros convert or train"
+            f"{path} is a safetensors file but not a weights file of this package: {error}; "
+            "create one with python -m bisenet_ros convert or train"
         ) from error
 
 
 def _skeleton(path: Path, card: ModelCard) -> SegmentationNetwork:
-    """The network without memory for its tensors, so that a wild card allocates nothing."""
+    """The network on the meta device, so that a malicious card cannot exhaust the memory."""
     try:
         with torch.device("meta"):
             return build(card.architecture, **card.options)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(
-            f"{path}: its options {card.options} build no network: {error}"
+            f"{path}: no network can be built from its options {card.options}: {error}"
         ) from error
 
 
-def _check_tensors(path: Path, wanted: dict[str, Any], found: dict[str, Tensor]) -> None:
-    missing, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    if missing or strange:
+def _check_tensors(path: Path, expected: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(tensors))
+    unexpected = sorted(set(tensors) - set(expected))
+    if missing or unexpected:
         raise WeightsError(
-            f"{path} holds another network's tensors: {_some(missing)} missing, "
-            f"{_some(strange)} not expected"
+            f"{path} holds the tensors of another network: {_abbreviate(missing)} missing, "
+            f"{_abbreviate(unexpected)} unexpected"
         )
-    for name, tensor in found.items():
-        if tensor.shape != wanted[name].shape:
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
             raise WeightsError(
                 f"{path}: {name} has shape {tuple(tensor.shape)}; "
-                f"its own card says {tuple(wanted[name].shape)}"
+                f"its card implies {tuple(expected[name].shape)}"
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"{path}: {name} holds NaN or infinity; train or copy it again")
+            raise WeightsError(
+                f"{path}: {name} contains NaN or infinity; train or copy the file again"
+            )
 
 
-def _some(names: list[str]) -> str:
+def _abbreviate(names: list[str]) -> str:
     if not names:
         return "none"
     rest = f" and {len(names) - 2} more" if len(names) > 2 else ""

@@ -1,4 +1,4 @@
-"""``python -m bisenet_ros``: one file a subcommand."""
+"""``python -m bisenet_ros``: one file per subcommand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ EXTRA = "pip install 'bisenet_ros[tools]'"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand and return its exit code: 0 good, 1 a bar not met, 2 arguments, 3 data."""
+    """Run a subcommand and return its exit code.
+
+    0: success; 1: a required score was missed; 2: bad arguments; 3: bad data.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         from bisenet_ros.cli.app import app_for

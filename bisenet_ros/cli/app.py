@@ -1,4 +1,4 @@
-"""The command line's subcommands: one file each, named as the subcommand, imported when called."""
+"""The subcommands: one file each, named after the subcommand, imported only when called."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 
 import typer
 
-# Name to the line that `--help` shows, which is the first of the function's docstring.
+# Name to the line that `--help` shows: the first line of the function's docstring.
 COMMANDS = {
-    "demo": "Play a bag through the real node over DDS, score the masks, and show what it saw.",
+    "demo": "Play a bag through the real node over DDS, score the masks and write a report.",
     "train": "Train on labelled images and write a weights file for the node.",
-    "evaluate": "Score weights on labelled images: mIoU, every class, boundaries, confusion.",
-    "benchmark": "Measure camera image to mask and overlay, paired with the usual pipeline.",
-    "export": "Write the network as ONNX or OpenVINO IR; the node takes the file as weights.",
+    "evaluate": "Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion.",
+    "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
+    "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
-    "inspect": "Print what a weights file says of itself, after checking its tensors.",
+    "inspect": "Check a weights file and print its model card.",
 }
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
-    """The application, with the one subcommand loaded that the arguments name.
+    """The application, with only the subcommand that the arguments name loaded.
 
-    The others would load training, every engine and the report only to show a line each.
+    Loading the others would import training, every engine and the report for one help line each.
     """
     app = typer.Typer(
         help="BiSeNetV2 for ROS 2: everything but the node.",
@@ -41,4 +41,4 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _not_called() -> None:
-    """Stands for a subcommand that is only listed."""
+    """Placeholder for a subcommand that is only listed."""

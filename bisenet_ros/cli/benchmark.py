@@ -13,7 +13,7 @@ import typer
 from bisenet_ros.inference.engines import ENGINES
 
 if TYPE_CHECKING:
-    from bisenet_ros.benchmark.run import Plan
+    from bisenet_ros.benchmark.run import BenchmarkPlan
 
 BASELINES = ("usual", "none")
 
@@ -22,30 +22,32 @@ def benchmark(
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help=f"{', '.join(ENGINES)}, auto; several with commas")
+        str, typer.Option(help=f"{', '.join(ENGINES)} or auto; comma-separated for several")
     ] = "auto",
-    size: Annotated[str, typer.Option(help="network's input, HEIGHTxWIDTH")] = "512x1024",
-    camera: Annotated[str, typer.Option(help="camera's images, HEIGHTxWIDTH")] = "720x1280",
-    cameras: Annotated[int, typer.Option(help="cameras at once", min=1, max=64)] = 1,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: one a core", min=0, max=1024)] = 0,
+    size: Annotated[str, typer.Option(help="network input size, HEIGHTxWIDTH")] = "512x1024",
+    camera: Annotated[str, typer.Option(help="camera image size, HEIGHTxWIDTH")] = "720x1280",
+    cameras: Annotated[int, typer.Option(help="number of cameras", min=1, max=64)] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: one per core", min=0, max=1024)] = 0,
     weights: Annotated[
-        str, typer.Option(help="weights file, or random; empty: those shipped, if they are there")
+        str, typer.Option(help="weights file, or random; empty: the shipped weights, if installed")
     ] = "",
-    baseline: Annotated[str, typer.Option(help="usual or none")] = "usual",
+    baseline: Annotated[
+        str, typer.Option(help="conventional pipeline to compare with: usual or none")
+    ] = "usual",
     stages: Annotated[bool, typer.Option("--stages", help="show the time of each stage")] = False,
-    pairs: Annotated[int, typer.Option(help="pairs to measure", min=1, max=10000)] = 10,
-    contend: Annotated[
-        int, typer.Option(help="busy processes to measure beside, too", min=0, max=1024)
+    pairs: Annotated[int, typer.Option(help="paired measurements", min=1, max=10000)] = 10,
+    cpu_load: Annotated[
+        int, typer.Option(help="also measure with this many busy processes", min=0, max=1024)
     ] = 0,
     ros: Annotated[
-        bool, typer.Option("--ros", help="add the way through the node, on DDS")
+        bool, typer.Option("--ros", help="also measure through the node, over DDS")
     ] = False,
     as_launched: Annotated[
-        bool, typer.Option("--as-launched", help="with the launch files' process settings")
+        bool, typer.Option("--as-launched", help="use the launch files' process settings")
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="write everything measured here")] = None,
+    json: Annotated[Path | None, typer.Option(help="write all measurements to this file")] = None,
 ) -> None:
-    """Measure camera image to mask and overlay, paired with the usual pipeline."""
+    """Time camera image to mask and overlay, paired with a conventional pipeline."""
     from rich.console import Console
 
     from bisenet_ros.benchmark.run import run
@@ -58,20 +60,20 @@ def benchmark(
     if json is not None:
         check_writable(json, "--json")
     if as_launched:
-        _start_again()
+        _restart_with_environment()
     console = Console()
     with tempfile.TemporaryDirectory(prefix="bisenet-benchmark-") as folder:
         plan = _plan(
             Path(folder),
             (device, precision, engine, size, camera),
-            (cameras, threads, pairs, contend),
+            (cameras, threads, pairs, cpu_load),
             weights,
             baseline,
         )
         with console.status("starting") as status:
             measured = run(plan, lambda what: status.update(what))
             if ros:
-                status.update("the node, on DDS")
+                status.update("the node, over DDS")
                 measured["rows"] += _over_dds(plan, Path(folder), measured["rows"])
     if json is not None:
         write_json(json, measured)
@@ -84,19 +86,21 @@ def _plan(
     numbers: tuple[int, int, int, int],
     weights: str,
     baseline: str,
-) -> Plan:
-    """The options as a plan; random weights are written into ``folder``."""
+) -> BenchmarkPlan:
+    """The options as a plan; random weights are written to ``folder``."""
     from bisenet_ros.benchmark.pipelines import random_weights
-    from bisenet_ros.benchmark.run import Plan, engines_of
+    from bisenet_ros.benchmark.run import BenchmarkPlan, parse_engines
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.errors import DataError
+    from bisenet_ros.networks.bisenetv2 import STRIDE
+    from bisenet_ros.networks.layers import round_up
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     device, precision, engine, size_text, camera_text = words
-    cameras, threads, pairs, contend = numbers
+    cameras, threads, pairs, cpu_load = numbers
     size = parse_size(size_text, "--size")
     # As the Segmenter would: both sides see the same input.
-    size = (-(-size[0] // 8) * 8, -(-size[1] // 8) * 8)
+    size = (round_up(size[0], STRIDE), round_up(size[1], STRIDE))
     random = weights == "random"
     path = Path(weights)
     if not weights:
@@ -104,24 +108,24 @@ def _plan(
             path = share_file(SHIPPED_WEIGHTS)
         except DataError:
             random = True
-    return Plan(
+    return BenchmarkPlan(
         weights=random_weights(folder / "random.safetensors", size) if random else path,
         random=random,
         device=device,
         precision=precision,
-        engines=engines_of(engine),
+        engines=parse_engines(engine),
         size=size,
         camera=parse_size(camera_text, "--camera"),
         cameras=cameras,
         threads=threads or len(os.sched_getaffinity(0)),
         usual=baseline == "usual",
         pairs=pairs,
-        contend=contend,
+        cpu_load=cpu_load,
     )
 
 
-def _start_again() -> None:
-    """Become the same command with the recommended environment, unless it is in force."""
+def _restart_with_environment() -> None:
+    """Re-exec this command with the recommended environment, unless it is already set."""
     from bisenet_ros.system.environment import process_environment, recommended_environment
 
     if recommended_environment():
@@ -129,9 +133,12 @@ def _start_again() -> None:
         os.execve(sys.executable, sys.orig_argv, process_environment())
 
 
-def _over_dds(plan: Plan, folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the node, measured by a process of its own."""
+def _over_dds(
+    plan: BenchmarkPlan, folder: Path, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of the node, measured in its own process."""
     from bisenet_ros.benchmark.over_dds import measure
+    from bisenet_ros.cli.executables import ros_executable
 
     usual = next((r["median_ms"] for r in rows if r["name"] == "usual"), None)
-    return [measure(plan, engine, folder, usual) for engine in plan.engines]
+    return [measure(plan, engine, folder, usual, ros_executable) for engine in plan.engines]

@@ -9,41 +9,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bisenet_ros.cli.terminal import class_table, figure_table, interruptible, progress
+from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
 from bisenet_ros.report.formatting import percent
+from bisenet_ros.system.share import SAMPLE_BAG, sample_bag
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SAMPLE_BAG = "test/data/camvid_drive"
 COLUMNS = {"iou": "IoU", "precision": "precision", "recall": "recall", "share": "share"}
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for the film, the picture, the report")] = Path(
+    out: Annotated[Path, typer.Option(help="output folder: report, video, picture")] = Path(
         "out/demo"
     ),
     bag: Annotated[
         Path | None,
-        typer.Option(help=f"bag with camera and labels; without it {SAMPLE_BAG}"),
+        typer.Option(help=f"bag with camera images and labels; default: {SAMPLE_BAG}"),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="weights file; without it the one shipped")
+        Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
-    rate: Annotated[float, typer.Option(help="frames a second to play")] = 15.0,
+    rate: Annotated[float, typer.Option(help="playback rate in Hz")] = 15.0,
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
-    json: Annotated[Path | None, typer.Option(help="write metrics.json here too")] = None,
+    json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
-    """Play a bag through the real node over DDS, score the masks, and show what it saw."""
+    """Play a bag through the real node over DDS, score the masks and write a report."""
     from rich.console import Console
 
-    from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
     from bisenet_ros.system.atomic_files import check_writable
 
     if not (math.isfinite(rate) and 0 < rate <= 1000):
-        raise ArgumentError(f"--rate is {rate:g}; expected above 0 and at most 1000 Hz")
+        raise ArgumentError(f"--rate is {rate:g}; expected more than 0 and at most 1000 Hz")
     if weights is not None and not weights.is_file():
-        raise DataError(f"--weights {weights} is no file; see weights/README.md for those shipped")
+        raise DataError(
+            f"--weights {weights} is not a file; weights/README.md lists the shipped ones"
+        )
     if json is not None:
         check_writable(json, "--json")
     console = Console()
@@ -57,8 +58,14 @@ def demo(
 
 
 def _sample_bag() -> Path:
-    """The shipped bag, relative where the demo is run in a checkout."""
-    return Path(SAMPLE_BAG) if Path(SAMPLE_BAG).exists() else CHECKOUT / SAMPLE_BAG
+    """The sample drive; DataError in an installed package, which does not hold it."""
+    bag = sample_bag()
+    if bag is None:
+        raise DataError(
+            f"the sample drive is part of the source checkout ({SAMPLE_BAG}), not of the installed "
+            "package; pass --bag PATH, or run the demo in a checkout"
+        )
+    return bag
 
 
 def _run(
@@ -70,21 +77,21 @@ def _run(
     json: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Play, score, show; returns the metrics."""
-    from bisenet_ros.demo import metrics as summary
-    from bisenet_ros.demo import pipeline as playback
+    """Play, score, write the outputs; returns the metrics."""
+    from bisenet_ros.cli.executables import ros_executable
+    from bisenet_ros.demo import metrics as demo_metrics
+    from bisenet_ros.demo import pipeline
     from bisenet_ros.demo.outputs import show
-    from bisenet_ros.errors import BarNotMet
     from bisenet_ros.recordings.labelled_bag import Drive
     from bisenet_ros.system.atomic_files import staged, write_json
 
-    drive = Drive.open(bag, playback.IMAGE_TOPIC, playback.LABELS_TOPIC)
-    plan = playback.Plan(bag, rate, weights, device)
+    drive = Drive.open(bag, pipeline.IMAGE_TOPIC, pipeline.LABELS_TOPIC)
+    plan = pipeline.DemoPlan(bag, rate, weights, device)
     with staged(out, "--out") as scratch:
-        with progress(console, drive.frames, "masks") as tell:
-            played = playback.play(plan, scratch, tell)
-            tell("writing the report", None)
-            metrics = summary.metrics(plan, drive, played)
+        with progress(console, drive.frames, "masks") as on_progress:
+            played = pipeline.play(plan, scratch, on_progress, ros_executable)
+            on_progress("writing the report", None)
+            metrics = demo_metrics.metrics(plan, drive, played)
             if not metrics["masks"]:
                 raise BarNotMet("; ".join(metrics["problems"]))
             results = scratch / "results"

@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bisenet_ros.cli.inference_options import Model, Way, check_classes, parse_scales, read_model
-from bisenet_ros.cli.terminal import class_table, figure_table, given, interruptible, progress
+from bisenet_ros.cli.inference_options import (
+    InferenceOptions,
+    LoadedModel,
+    check_classes,
+    parse_scales,
+    read_model,
+)
+from bisenet_ros.cli.terminal import (
+    class_table,
+    command_line,
+    figure_table,
+    interruptible,
+    progress,
+)
 from bisenet_ros.datasets import DATASETS
 from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.report.formatting import percent
@@ -28,48 +40,55 @@ COLUMNS = {
     "boundary_f": "boundary F",
     "share": "share",
 }
-ENDS = 3  # images shown of the best and of the worst
-OPACITY = 0.5  # of the overlays, as the node's
+ENDS = 3  # images shown of the best and of the worst each
+OPACITY = 0.5  # of the overlays, as in the node
 
 
 def evaluate(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="folder of the data set")],
+    data: Annotated[Path, typer.Option(help="data set folder")],
     weights: Annotated[
-        Path | None, typer.Option(help="weights file; without it the one shipped")
+        Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
     dataset: Annotated[
-        str, typer.Option(help="how the folder is laid out: " + ", ".join(DATASETS))
+        str, typer.Option(help="data set layout: " + ", ".join(DATASETS))
     ] = "camvid",
-    split: Annotated[str, typer.Option(help="which part of the set")] = "val",
-    json: Annotated[Path | None, typer.Option(help="write everything measured here")] = None,
+    split: Annotated[str, typer.Option(help="split to score")] = "val",
+    json: Annotated[Path | None, typer.Option(help="write all measurements to this file")] = None,
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html and metrics.json")
     ] = None,
     min_miou: Annotated[
-        float | None, typer.Option(help="exit with 1 below this mIoU, 0 to 1", min=0, max=1)
+        float | None, typer.Option(help="exit with 1 if the mIoU (0 to 1) is lower", min=0, max=1)
     ] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="look at the mirrored image, too")] = False,
-    scales: Annotated[str, typer.Option(help="scales to look at, with commas: 0.75,1,1.25")] = "1",
+    flip: Annotated[
+        bool, typer.Option("--flip", help="also average in the mirrored image")
+    ] = False,
+    scales: Annotated[
+        str, typer.Option(help="scales to average, comma-separated: 0.75,1,1.25")
+    ] = "1",
     size: Annotated[
-        str, typer.Option(help="network's input, HEIGHTxWIDTH; empty: as the weights say")
+        str, typer.Option(help="network input size, HEIGHTxWIDTH; empty: from the weights")
     ] = "",
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help=f"score what the node runs: auto, {', '.join(ENGINES)}")
+        str, typer.Option(help=f"run as in the node, on this engine: auto, {', '.join(ENGINES)}")
     ] = "",
     precision: Annotated[
-        str, typer.Option(help="likewise: auto, fp32, fp16, bf16; without both: plain float32")
+        str,
+        typer.Option(
+            help="run as in the node: auto, fp32, fp16, bf16; without either: float32 PyTorch"
+        ),
     ] = "",
     val_share: Annotated[
-        float, typer.Option(help="of a folder that has no splits: val's share", min=0, max=1)
+        float, typer.Option(help="val fraction of a folder without splits", min=0, max=1)
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="likewise: what the split is drawn by")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of that random split")] = 1,
     stuff_only: Annotated[
-        bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
+        bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
 ) -> None:
-    """Score weights on labelled images: mIoU, every class, boundaries, confusion."""
+    """Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion."""
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
@@ -79,17 +98,17 @@ def evaluate(
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     fixed = parse_size(size, "--size") if size else None
-    way = Way(device, engine, precision, fixed, flip, parse_scales(scales))
+    options = InferenceOptions(device, engine, precision, fixed, flip, parse_scales(scales))
     if json is not None:
         check_writable(json, "--json")
     console = Console()
     with interruptible():
-        model = read_model(weights or share_file(SHIPPED_WEIGHTS), way)
+        model = read_model(weights or share_file(SHIPPED_WEIGHTS), options)
         labelled = open_set(dataset, data, split, DatasetOptions(val_share, seed, stuff_only))
         facts = {
             "min_miou": min_miou,
             "data": _data_facts(dataset, data, labelled),
-            "command": given(context),
+            "command": command_line(context),
         }
         metrics = _run(model, labelled, facts, json, report, console)
     _show(metrics, console)
@@ -98,22 +117,22 @@ def evaluate(
     if min_miou is not None and metrics["miou"] < min_miou:
         raise BarNotMet(
             f"{model.path} scores {metrics['miou']:.4f} mIoU on {metrics['scored']} images of "
-            f"{data}; --min-miou asks for at least {min_miou:g}"
+            f"{data}; --min-miou requires at least {min_miou:g}"
         )
 
 
 def _run(
-    model: Model,
+    model: LoadedModel,
     labelled: LabelledSet,
     facts: dict[str, Any],
     json: Path | None,
     report: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Score, write what was asked for, and return everything measured."""
-    from bisenet_ros.demo.metrics import machine
+    """Score, write the requested files, and return all measurements."""
     from bisenet_ros.metrics import dataset
     from bisenet_ros.system.atomic_files import staged, write_json
+    from bisenet_ros.system.machine import describe
 
     labels, data = labelled.labels, facts["data"]
     where = f"{data['folder']} ({data['dataset']}, {data['split']})"
@@ -121,22 +140,22 @@ def _run(
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     with contextlib.ExitStack() as stack:
-        # Entered first, so that a folder that cannot be written is not found out at the end.
+        # Entered first, so that an unwritable folder fails before the scoring, not after it.
         scratch = None if report is None else stack.enter_context(staged(report, "--report"))
-        with progress(console, len(labelled), "images") as tell:
+        with progress(console, len(labelled), "images") as on_progress:
             evaluated = dataset.evaluate(
-                model.predict, labelled, len(labels), lambda done: tell("scoring", done)
+                model.predict, labelled, len(labels), lambda done: on_progress("scoring", done)
             )
             metrics = {
                 **evaluated.figures(labels),
                 **facts,
                 "warnings": warnings,
                 "weights": model.facts(),
-                "scored_with": model.way,
-                "machine": machine(),
+                "scored_with": model.settings,
+                "machine": describe(),
             }
             if scratch is not None:
-                tell("writing the report", None)
+                on_progress("writing the report", None)
                 write_json(scratch / "results" / "metrics.json", metrics)
                 _write_report(scratch / "results", metrics, evaluated, model, labelled)
         if json is not None:
@@ -158,26 +177,27 @@ def _write_report(
     folder: Path,
     metrics: dict[str, Any],
     evaluated: Evaluated,
-    model: Model,
+    model: LoadedModel,
     labelled: LabelledSet,
 ) -> None:
-    """Write report.html; its few images go through the network once more, not through memory."""
+    """Write report.html; its few images are run again rather than kept in memory."""
     from bisenet_ros.inference.cpu.overlay import blend
     from bisenet_ros.metrics.dataset import ends
-    from bisenet_ros.report.dataset import Shown, Story, render
+    from bisenet_ros.report.data import ReportData, ReportImage
+    from bisenet_ros.report.dataset import render
     from bisenet_ros.report.figure import View
     from bisenet_ros.system.atomic_files import write_bytes
 
     palette = labelled.labels.palette()
 
-    def shown(scored: ImageScores) -> Shown:
+    def shown(scored: ImageScores) -> ReportImage:
         image, truth = labelled.read(scored.index)
         mask = model.predict(image)
         view = View(image, truth, mask, blend(image, mask, palette, OPACITY))
-        return Shown(scored.name, scored.miou, view)
+        return ReportImage(scored.name, scored.miou, view)
 
     best, worst = ([shown(one) for one in end] for end in ends(evaluated.images, ENDS))
-    page = render(Story(metrics, labelled.labels, best, worst))
+    page = render(ReportData(metrics, labelled.labels, best, worst))
     write_bytes(folder / "report.html", page.encode())
 
 

@@ -1,4 +1,4 @@
-"""What ``evaluate`` scores: weights, ready to be called, and the data they are held against."""
+"""Loads the model that ``evaluate`` scores, and checks its classes against the data's."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NAMED = 3  # classes that a message lists
 
 
 @dataclass(frozen=True)
-class Way:
+class InferenceOptions:
     """How images become masks.
 
     Attributes:
         device: ``cuda``, ``cuda:N``, ``cpu`` or ``auto``.
-        engine, precision: as the node takes them; both empty for plain float32 PyTorch.
-        size: (height, width) of the network's input; None as the weights say.
-        flip: look at the mirrored image, too.
-        scales: factors on the size, a view each.
+        engine, precision: as in the node; both empty for plain float32 PyTorch.
+        size: (height, width) of the network's input; None for the weights' own.
+        flip: also average in the mirrored image.
+        scales: factors on the size, one view per factor.
 
     Raises:
-        ArgumentError: several views are asked of an engine, which the node never gives it.
+        ArgumentError: several views are requested with an engine; the node never does that.
     """
 
     device: str = "auto"
@@ -42,36 +42,36 @@ class Way:
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if self.served and (self.flip or self.scales != (1.0,)):
+        if self.as_in_node and (self.flip or self.scales != (1.0,)):
             raise ArgumentError(
-                "--engine and --precision score what the node runs, which sees each image once; "
-                "leave them out, or --flip and --scales"
+                "--engine and --precision run as in the node, which sees each image once; "
+                "drop either those two, or --flip and --scales"
             )
 
     @property
-    def served(self) -> bool:
-        """Whether it is the node's own way."""
+    def as_in_node(self) -> bool:
+        """Whether to run the node's own pipeline."""
         return bool(self.engine or self.precision)
 
 
 @dataclass(frozen=True)
-class Model:
-    """Weights ready to be called.
+class LoadedModel:
+    """A model ready to be called.
 
     Attributes:
         path: the file.
         card: its card.
         predict: (H, W, 3) uint8 RGB → (H, W) uint8 ids.
-        way: what it runs on and with, as JSON values.
+        settings: engine, device, precision and input size, as JSON values.
     """
 
     path: Path
     card: ModelCard
     predict: Callable[[np.ndarray], np.ndarray]
-    way: dict[str, Any]
+    settings: dict[str, Any]
 
     def facts(self) -> dict[str, Any]:
-        """What there is to say of the weights, as JSON values."""
+        """Facts about the weights, as JSON values."""
         from bisenet_ros.checkpoints import fingerprint
 
         height, width = self.card.resolution
@@ -86,47 +86,47 @@ class Model:
         }
 
 
-def read_model(path: Path, way: Way) -> Model:
-    """Load weights for a way.
+def read_model(path: Path, options: InferenceOptions) -> LoadedModel:
+    """Load weights to run with ``options``.
 
     Raises:
-        WeightsError: the file is missing, broken or another's.
-        ArgumentError: the way is none that this machine or this file can go.
+        WeightsError: the file is missing, broken or not one of ours.
+        ArgumentError: this machine or this file does not support the options.
     """
     from bisenet_ros.inference.export.reader import is_exported
 
-    if way.served:
-        return _as_served(path, way)
+    if options.as_in_node:
+        return _node_pipeline(path, options)
     if is_exported(path):
         raise ArgumentError(
             f"{path} is an exported model, which plain PyTorch cannot run; pass --engine auto"
         )
-    return _plain(path, way)
+    return _plain(path, options)
 
 
-def _plain(path: Path, way: Way) -> Model:
+def _plain(path: Path, options: InferenceOptions) -> LoadedModel:
     from bisenet_ros.checkpoints import load
-    from bisenet_ros.inference import device as hardware
+    from bisenet_ros.inference.device import choose
     from bisenet_ros.inference.reference import Predictor
 
-    device = hardware.choose(way.device, "fp32").device
+    device = choose(options.device, "fp32").device
     network, card = load(path)
-    predictor = Predictor(network, card, device, way.size, way.flip, way.scales)
+    predictor = Predictor(network, card, device, options.size, options.flip, options.scales)
     facts = {
-        "engine": "PyTorch as it is",
+        "engine": "plain PyTorch",
         "device": str(device),
         "precision": "fp32",
         "input": ", ".join(f"{width} × {height}" for height, width in predictor.sizes),
-        "mirrored_too": "yes" if way.flip else "no",
+        "mirrored_too": "yes" if options.flip else "no",
     }
-    return Model(path, card, predictor, facts)
+    return LoadedModel(path, card, predictor, facts)
 
 
-def _as_served(path: Path, way: Way) -> Model:
+def _node_pipeline(path: Path, options: InferenceOptions) -> LoadedModel:
     from bisenet_ros.inference import Segmenter
 
-    engine, precision = way.engine or "auto", way.precision or "auto"
-    segmenter = Segmenter(path, way.device, precision, engine, way.size)
+    engine, precision = options.engine or "auto", options.precision or "auto"
+    segmenter = Segmenter(path, options.device, precision, engine, options.size)
     height, width = segmenter.input_size
     facts = {
         "engine": segmenter.engine.name,
@@ -135,7 +135,7 @@ def _as_served(path: Path, way: Way) -> Model:
         "precision": segmenter.compute.precision,
         "input": f"{width} × {height}",
     }
-    return Model(path, segmenter.card, lambda image: segmenter([image])[0].mask, facts)
+    return LoadedModel(path, segmenter.card, lambda image: segmenter([image])[0].mask, facts)
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
@@ -146,41 +146,41 @@ def parse_scales(text: str) -> tuple[float, ...]:
         scales = ()
     if not scales or not all(math.isfinite(scale) for scale in scales):
         raise ArgumentError(
-            f"--scales is {text!r}; expected numbers with commas between, such as 0.75,1,1.25"
+            f"--scales is {text!r}; expected comma-separated numbers, such as 0.75,1,1.25"
         )
     return scales
 
 
 def check_classes(path: Path, weights: LabelSet, data: str, found: LabelSet) -> list[str]:
-    """Warnings where the class names of weights and data differ; names are compared by id.
+    """Warnings where the class names of weights and data differ, compared by id.
 
     Raises:
-        DataError: the counts differ, so that ids cannot mean the same.
+        DataError: the class counts differ, so the ids cannot mean the same.
     """
     if len(weights) != len(found):
         raise DataError(
-            f"{path} has {len(weights)} classes ({_some(weights.names)}), but {data} has "
-            f"{len(found)} ({_some(found.names)}); pass weights trained on these classes, or "
+            f"{path} has {len(weights)} classes ({_shortened(weights.names)}), but {data} has "
+            f"{len(found)} ({_shortened(found.names)}); pass weights trained on these classes, or "
             "another --data or --dataset"
         )
     pairs = enumerate(zip(weights.names, found.names, strict=True))
     differing = [
         f"{index} is {ours!r} and {theirs!r}"
         for index, (ours, theirs) in pairs
-        if _plainly(ours) != _plainly(theirs)
+        if _normalised(ours) != _normalised(theirs)
     ]
     if not differing:
         return []
     more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
     return [
         f"class names of weights and data differ: id {', '.join(differing[:NAMED])}{more}; "
-        "scores go by id, so they mean something only if the ids mean the same"
+        "scores compare ids, so they are only meaningful if the ids mean the same classes"
     ]
 
 
-def _plainly(name: str) -> str:
+def _normalised(name: str) -> str:
     return name.casefold().replace("_", " ").replace("-", " ")
 
 
-def _some(names: tuple[str, ...]) -> str:
+def _shortened(names: tuple[str, ...]) -> str:
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -13,7 +13,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="weights file (.safetensors)")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Print what a weights file says of itself, after checking its tensors."""
+    """Check a weights file and print its model card."""
     from bisenet_ros.checkpoints import fingerprint, load
 
     network, card = load(file)

@@ -1,4 +1,4 @@
-"""Sizes as the command line takes them."""
+"""Parses sizes on the command line."""
 
 from __future__ import annotations
 

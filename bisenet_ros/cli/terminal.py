@@ -1,4 +1,4 @@
-"""What several subcommands show on the terminal: a bar while they work, tables at the end."""
+"""Terminal output of several subcommands: a progress bar while they work, tables at the end."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ INTERRUPTED = 130  # what shells report for Ctrl-C
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the block as an error would, and the command with 130."""
+    """Let SIGINT and SIGTERM end the block as an exception would, with exit code 130."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT too, for shells start what is in the background with it ignored.
+    # SIGINT too: shells start background jobs with it ignored.
     before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -39,9 +39,9 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
-    """A bar; yields a function of what is going on and how many units are done.
+    """A progress bar; yields a function that takes the current activity and the units done.
 
-    A count of None, and an empty text, leave the bar as it is.
+    A count of None or an empty text leaves that part of the bar unchanged.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -55,14 +55,14 @@ def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=total)
 
-        def tell(what: str, done: int | None) -> None:
+        def on_progress(what: str, done: int | None) -> None:
             bar.update(task, description=what or None, completed=done)
 
-        yield tell
+        yield on_progress
 
 
 def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
-    """Names and values, one pair a row."""
+    """Names and values, one pair per row."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -72,7 +72,7 @@ def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
 
 
 def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str, str]) -> Table:
-    """A row for each class; ``columns`` are the figures' keys and titles."""
+    """One row per class; ``columns`` maps keys of the figures to titles."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -85,8 +85,8 @@ def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str
     return table
 
 
-def given(context: typer.Context) -> str:
-    """The command as it was given, options left at their defaults left out."""
+def command_line(context: typer.Context) -> str:
+    """The command as typed, without the options left at their defaults."""
     words: list[str] = []
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")

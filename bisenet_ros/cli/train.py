@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
-from bisenet_ros.cli.terminal import given, interruptible, progress
+from bisenet_ros.cli.terminal import command_line, interruptible, progress
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each of the recipe's; None is what the line leaves out."""
+    """Add an option to a command for each option of the recipe; None if it is not given."""
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     added = [_parameter(item.name, item.metadata) for item in fields(Recipe)]
     command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
@@ -37,12 +37,12 @@ def _parameter(name: str, known: Any) -> inspect.Parameter:
     if known["choices"]:
         kind = Literal[known["choices"]]
     shown = ",".join(map(str, default)) if isinstance(default, list) else default
-    wanted = typer.Option(
+    typer_option = typer.Option(
         help=known["text"] + (f" [{shown}]" if shown != "" else ""),
         show_default=False,
         rich_help_panel="Recipe",
     )
-    annotation = Annotated[Optional[kind], wanted]  # noqa: UP045
+    annotation = Annotated[Optional[kind], typer_option]  # noqa: UP045
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
@@ -52,24 +52,24 @@ def _parameter(name: str, known: Any) -> inspect.Parameter:
 def train(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of recipe options; config/train/ has some")
+        Path | None, typer.Option(help="YAML file of recipe options; see config/train/")
     ] = None,
     check_data: Annotated[
-        bool, typer.Option("--check-data", help="only read and check every file, and count")
+        bool, typer.Option("--check-data", help="only check every file and count the classes")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="go on from the run's last.ckpt, bit for bit")
+        bool, typer.Option("--resume", help="resume exactly from the run's last.ckpt")
     ] = False,
     stop_after: Annotated[
-        int, typer.Option(help="end this session after so many steps; --resume goes on", min=0)
+        int, typer.Option(help="stop at this step; continue later with --resume", min=0)
     ] = 0,
-    json: Annotated[Path | None, typer.Option(help="write what was measured here")] = None,
+    json: Annotated[Path | None, typer.Option(help="write the measurements to this file")] = None,
     **options: Any,
 ) -> None:
     """Train on labelled images and write a weights file for the node.
 
-    Every option of the recipe can stand in --config and on the line; the line has the last word.
-    The run's folder gets recipe.yaml, metrics.csv, TensorBoard's events, last.ckpt and best.ckpt,
+    Recipe options can be given in --config and on the command line, which takes precedence.
+    The run folder gets recipe.yaml, metrics.csv, TensorBoard events, last.ckpt and best.ckpt,
     and at the end curves.png, samples.png and weights.safetensors.
     """
     from rich.console import Console
@@ -80,11 +80,11 @@ def train(
     if stop_after % recipe.interval:
         raise ArgumentError(
             f"--stop-after is {stop_after}; checkpoints are written every {recipe.interval} steps "
-            "(validate_every), so give a multiple of that"
+            "(validate_every); pass a multiple of that"
         )
     if json is not None:
         check_writable(json, "--json")
-    console = Console(quiet=os.environ.get("RANK", "0") != "0")  # one process of several tells
+    console = Console(quiet=os.environ.get("RANK", "0") != "0")  # only rank 0 prints
     with interruptible():
         data = _read(recipe, console)
         if check_data:
@@ -92,13 +92,13 @@ def train(
             return
         out = make_folder(Path(recipe.out), "--out")
         recipe.write(out / "recipe.yaml")
-        facts = _run(recipe, data, resume, stop_after, given(context), console)
+        facts = _run(recipe, data, resume, stop_after, command_line(context), console)
     if json is not None and facts:
         write_json(json, facts)
 
 
 def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
-    """The file's options under the line's."""
+    """The file's options, overridden by those of the command line."""
     for name in ("mean", "std"):
         if options.get(name) is not None:
             options[name] = options[name].split(",")
@@ -106,13 +106,13 @@ def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
 
 
 def _read(recipe: Recipe, console: "Console") -> "Data":
-    """Open both splits and check every file, with a bar."""
+    """Open both splits and check every file, with a progress bar."""
     from bisenet_ros.datasets.checking import check
     from bisenet_ros.training.run import Data, splits
 
     def checked(labelled: "LabelledSet") -> "Checked":
-        with progress(console, len(labelled), "images") as tell:
-            return check(labelled, lambda done: tell(f"checking {labelled.split}", done))
+        with progress(console, len(labelled), "images") as on_progress:
+            return check(labelled, lambda done: on_progress(f"checking {labelled.split}", done))
 
     training, validation = splits(recipe)
     return Data(training, validation, checked(training), checked(validation))
@@ -126,7 +126,7 @@ def _run(
     command: str,
     console: "Console",
 ) -> dict[str, Any]:
-    """Train, finish, tell; what was measured."""
+    """Train, export the weights, print the result; returns the measurements."""
     from bisenet_ros.training.export_weights import finish
     from bisenet_ros.training.run import prepare, train
     from bisenet_ros.training.sampling import world
@@ -137,29 +137,29 @@ def _run(
         task = bar.add_task("training", total=recipe.iterations, figures="")
         known: dict[str, float] = {}
 
-        def tell(figures: dict[str, float]) -> None:
+        def on_progress(figures: dict[str, float]) -> None:
             known.update(figures)
             bar.update(task, completed=known["step"], figures=_figures(known))
 
         try:
-            trainer = train(prepared, resume, stop_after, tell)
+            trainer = train(prepared, resume, stop_after, on_progress)
         except KeyboardInterrupt:
             bar.stop()
             done = known.get("step", 0) // recipe.interval * recipe.interval
-            console.print(f"interrupted; --resume goes on from step {done:.0f}")
+            console.print(f"interrupted; --resume continues from step {done:.0f}")
             raise
     if world()[1]:
         return {}
     if stop_after and trainer.global_step < recipe.iterations and not trainer.should_stop:
-        console.print(f"stopped at step {trainer.global_step}; --resume goes on")
+        console.print(f"stopped at step {trainer.global_step}; --resume continues")
         return {}
-    path, found = finish(prepared, command, str(trainer.strategy.root_device))
-    console.print(f"val mIoU {found['val_miou']:.4f}; {path}, curves.png, samples.png")
-    return {"weights": str(path), "steps": trainer.global_step, **found}
+    path, scores = finish(prepared, command, str(trainer.strategy.root_device))
+    console.print(f"val mIoU {scores['val_miou']:.4f}; {path}, curves.png, samples.png")
+    return {"weights": str(path), "steps": trainer.global_step, **scores}
 
 
 def _figures(known: dict[str, float]) -> str:
-    """The newest figures of a run, for the bar."""
+    """The latest figures of a run, for the progress bar."""
     text = (
         f"loss {known['loss']:.3f} · lr {known['learning_rate']:.2g} · "
         f"{known['images_per_s']:.1f} images/s"
@@ -168,7 +168,7 @@ def _figures(known: dict[str, float]) -> str:
 
 
 def _announce(prepared: "Prepared", console: "Console") -> None:
-    """Say what is about to be trained, and what of a given file was not used."""
+    """Print what will be trained, and which tensors the given weights did not provide."""
     recipe, data = prepared.recipe, prepared.data
     height, width = prepared.resolution
     console.print(
@@ -176,9 +176,11 @@ def _announce(prepared: "Prepared", console: "Console") -> None:
         f"{len(data.training)} images to train, {len(data.validation)} to validate"
     )
     if recipe.weights:
-        remade = [name for name in prepared.remade if not name.endswith("num_batches_tracked")]
+        fresh = [
+            name for name in prepared.reinitialised if not name.endswith("num_batches_tracked")
+        ]
         console.print(
-            f"started from {recipe.weights}; made anew: {', '.join(remade) or 'nothing'}",
+            f"started from {recipe.weights}; re-initialised: {', '.join(fresh) or 'nothing'}",
             soft_wrap=True,
         )
 
@@ -202,7 +204,7 @@ def _class_table(data: "Data") -> Any:
 
 
 def _bar(console: "Console") -> Any:
-    """A bar of steps that also shows the newest figures and the time left."""
+    """A progress bar of steps with the latest figures and the time left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -1,4 +1,4 @@
-"""Labelled images on disk: public data sets, anybody's own, synthetic ones."""
+"""Labelled images on disk: public data sets, your own, and synthetic ones."""
 
 from bisenet_ros.datasets.base import LabelledSet, Sample
 from bisenet_ros.datasets.camvid import CAMVID

@@ -1,4 +1,4 @@
-"""What every labelled data set is here: a list of files, and what their ids mean."""
+"""The common form of labelled data sets: a list of files and the meaning of their ids."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Sample:
     """One labelled image on disk.
 
     Attributes:
-        name: what its files share, without folder of the set, suffix or ending.
-        image: the picture.
+        name: the common part of its file names, without the set's folder, suffix or ending.
+        image: the image file.
         label: the file with its ids or colours.
     """
 
@@ -30,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """One split of a data set: which files, and what their ids mean.
+    """One split of a data set: its files, and the meaning of their ids.
 
     Attributes:
         labels: names and colours of the ids 0 to n−1; 255 means unlabelled.
@@ -38,8 +38,8 @@ class LabelledSet:
         decode: from a label file to its ids, (H, W) uint8 with 255; raises DataError.
         resolution: (height, width) in pixels at which the set is usually trained and run.
         source: one sentence for the card of weights trained on it.
-        licence: of the images and labels, as far as known.
-        split: which part of the set this is.
+        licence: of the images and labels, if known.
+        split: name of the split.
     """
 
     labels: LabelSet
@@ -57,8 +57,8 @@ class LabelledSet:
         """The image (H, W, 3) uint8 RGB and its ids (H, W) uint8 with 255 for unlabelled.
 
         Raises:
-            DataError: a file is unreadable, the label holds an id or colour that the set does not
-                know, or the sizes differ; the file and the id are named.
+            DataError: a file is unreadable, the label contains an unknown id or colour, or the
+                sizes differ; the file and the id are named.
         """
         sample = self.samples[index]
         image, ids = read_rgb(sample.image), self.decode(sample.label)
@@ -68,8 +68,8 @@ class LabelledSet:
 
 
 def size_mismatch(sample: Sample, label: tuple[int, ...], image: tuple[int, ...]) -> DataError:
-    """The error for a label of another size than its image; both (height, width)."""
+    """The error for a label and an image that differ in size; both (height, width)."""
     return DataError(
         f"{sample.label} is {label}, its image {sample.image.name} {image} (height, width); "
-        "both must have the same size: export the label again, or resize it to the nearest id"
+        "expected the same size: export the label again, or resize it with nearest neighbour"
     )

@@ -1,4 +1,4 @@
-"""CamVid: street scenes of Cambridge in 11 classes, in either form of its labels."""
+"""CamVid: street scenes of Cambridge in 11 classes, with SegNet's or the original labels."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ CAMVID = LabelSet(
         (119, 11, 32),
     ),
 )
-CAMVID_UNLABELLED = 11  # the id that the SegNet re-labelling gives to void
+CAMVID_UNLABELLED = 11  # id of void in the SegNet labels
 
-# The 32 classes of CamVid's label_colors.txt, below the one of the 11 that SegNet's authors
+# The 32 classes of CamVid's label_colors.txt, grouped by the one of the 11 that SegNet's authors
 # (arXiv 1511.00561) merged them into; only Void is left out.
 ORIGINAL: dict[str, dict[str, Colour]] = {
     "sky": {"Sky": (128, 128, 128)},
@@ -101,10 +101,10 @@ DECODER = Decoder(
 
 
 def open_camvid(root: Path, split: str) -> LabelledSet:
-    """CamVid's ``root/SPLIT/{images,labels}/NAME.png`` (JPEG images are read, too).
+    """CamVid's ``root/SPLIT/{images,labels}/NAME.png`` (JPEG images work too).
 
-    Labels hold SegNet's ids 0–11 or CamVid's own 32 colours; the latter may be called
-    ``NAME_L.png``, as they come. ``split`` is any folder of that layout.
+    Labels hold SegNet's ids 0–11 or CamVid's own 32 colours; the latter may keep
+    their original name ``NAME_L.png``. ``split`` is any folder of that layout.
 
     Raises:
         DataError: there is no such split, or an image has no label.
@@ -139,5 +139,5 @@ def open_camvid(root: Path, split: str) -> LabelledSet:
 
 _LICENCES = {
     False: "CC BY-NC 4.0 (images Brostow, Fauqueur, Cipolla 2008; labels Kendall et al.)",
-    True: "none comes with the set (Brostow, Fauqueur, Cipolla 2008); research use",
+    True: "not stated in the data set (Brostow, Fauqueur, Cipolla 2008); research use",
 }

@@ -1,4 +1,4 @@
-"""Reads a whole set before training spends hours on it."""
+"""Checks a whole data set before training."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 
 @dataclass(frozen=True)
 class Checked:
-    """What a set holds.
+    """Statistics of a data set.
 
     Attributes:
         labels: its classes.
         images: how many images there are.
         counts: (n,) int64 pixels of each class.
         unlabelled: pixels without a class.
-        holds: (images, n) bool: which classes each image has a pixel of, in the set's order.
+        holds: (images, n) bool: which classes each image contains, in the set's order.
         sizes: how many images have each (height, width).
     """
 
@@ -42,29 +42,29 @@ class Checked:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Names of the classes without a pixel: they cannot be learnt or scored."""
+        """Names of the classes without a pixel; they cannot be learnt or scored."""
         return tuple(
             name for name, count in zip(self.labels.names, self.counts, strict=True) if not count
         )
 
     def images_with(self, class_id: int) -> np.ndarray:
-        """(k,) numbers of the images in the set's order that have a pixel of the class."""
+        """(k,) indices of the images that contain the class."""
         return np.flatnonzero(self.holds[:, class_id])
 
 
 def check(
-    labelled: LabelledSet, tell: Callable[[int], None] | None = None, workers: int = 0
+    labelled: LabelledSet, on_progress: Callable[[int], None] | None = None, workers: int = 0
 ) -> Checked:
     """Read every label and the size of every image.
 
     Args:
         labelled: the set.
-        tell: called with the number of images checked so far, after each.
-        workers: threads; 0 for one a core, up to 8.
+        on_progress: called with the number of images checked so far, after each.
+        workers: threads; 0 for one per core, up to 8.
 
     Raises:
-        DataError: the first file in the set's order that is missing, unreadable, of another size
-            than its partner, or holds an id that is not listed; or no pixel is labelled at all.
+        DataError: names the first file that is missing, unreadable, of a different size than its
+            counterpart, or contains an unlisted id; or no pixel is labelled at all.
     """
     n = len(labelled.labels)
     counts = np.zeros(256, np.int64)
@@ -75,8 +75,8 @@ def check(
         counts += pixels
         holds[done - 1] = pixels[:n] > 0
         sizes[size] += 1
-        if tell is not None:
-            tell(done)
+        if on_progress is not None:
+            on_progress(done)
     if not holds.any():
         raise DataError(
             f"none of the {len(labelled)} labels of {labelled.split} has a labelled pixel; "
@@ -97,8 +97,8 @@ def _check_one(labelled: LabelledSet, index: int) -> tuple[np.ndarray, tuple[int
     sample = labelled.samples[index]
     ids = labelled.decode(sample.label)
     size = image_size(sample.image)
-    # A camera's rotation tag turns an image only when it is decoded, which takes long: done only
-    # where the size is wrong without.
+    # The EXIF rotation is applied only on decoding, which is slow: decode only if the sizes in
+    # the headers differ.
     if size != ids.shape and (size := read_rgb(sample.image).shape[:2]) != ids.shape:
         raise size_mismatch(sample, ids.shape, size)
     return np.bincount(ids.reshape(-1), minlength=256), size

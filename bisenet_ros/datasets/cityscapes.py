@@ -14,10 +14,10 @@ IMAGE, IDS, TRAIN_IDS = "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainI
 
 
 def open_cityscapes(root: Path, split: str) -> LabelledSet:
-    """``root/{leftImg8bit,gtFine}/SPLIT/CITY/`` as the set's two archives unpack.
+    """``root/{leftImg8bit,gtFine}/SPLIT/CITY/`` as the two archives unpack.
 
-    Labels are ``*_labelIds.png``, their 34 ids made the 19 that are trained and the rest
-    unlabelled; where the set has none, ``*_labelTrainIds.png``, which hold the 19 already.
+    Labels are ``*_labelIds.png``, whose 34 ids are mapped to the 19 training ids or unlabelled;
+    if there are none, ``*_labelTrainIds.png``, which contain the training ids.
 
     Raises:
         DataError: there is no such split, or an image has no label.

@@ -1,4 +1,4 @@
-"""COCO-Stuff: the 164 000 photographs of COCO 2017, labelled in 80 things and 91 stuffs."""
+"""COCO-Stuff: the 164 000 photographs of COCO 2017, with 80 thing and 91 stuff classes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FIRST_STUFF = 91  # ids below are things
 
 
 def open_coco_stuff(root: Path, split: str, stuff_only: bool = False) -> LabelledSet:
-    """``root/{images,annotations}/{train,val}2017/`` as the set's archives unpack.
+    """``root/{images,annotations}/{train,val}2017/`` as the archives unpack.
 
-    With ``stuff_only`` there are 91 classes, and things (people, cars, …) are unlabelled.
+    With ``stuff_only``, there are 91 classes and things (people, cars, …) are unlabelled.
 
     Raises:
         DataError: there is no such split, or an image has no label map.

@@ -1,4 +1,4 @@
-"""From what a label file holds to class ids."""
+"""Maps the ids or colours in label files to class ids."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads label files of one set: a callable for ``LabelledSet.decode``.
+    """Reads label files of one data set; used as ``LabelledSet.decode``.
 
     Attributes:
-        ids: class of each id that the files may hold, 255 for ids that mean no class. A file's
-            255 is always allowed.
-        colours: class of each colour that the files may hold instead, likewise.
+        ids: class of each id allowed in the files, 255 for ids without a class. 255 itself is
+            always allowed in a file.
+        colours: the same for each colour allowed in the files.
         listed: where ids and colours are listed, for errors: "labels.yaml", "Cityscapes' list".
     """
 
@@ -35,7 +35,7 @@ class Decoder:
         """The file's classes, (H, W) uint8 with 255 for unlabelled.
 
         Raises:
-            DataError: the file is unreadable, or holds an id or a colour that is not listed.
+            DataError: the file is unreadable, or contains an unlisted id or colour.
         """
         pixels = read_label(path)
         return self._of_ids(pixels, path) if pixels.ndim == 2 else self._of_colours(pixels, path)
@@ -49,14 +49,14 @@ class Decoder:
         wrong = cv2.LUT(pixels, stray)
         if wrong.any():
             raise DataError(
-                f"{path} holds id {pixels[wrong > 0][0]} at {_first(wrong)}; {self.listed} has "
+                f"{path} contains id {pixels[wrong > 0][0]} at {_first(wrong)}; {self.listed} has "
                 f"{_ranges(known)}: correct the file, or list the id"
             )
         return cv2.LUT(pixels, classes)
 
     def _of_colours(self, pixels: np.ndarray, path: Path) -> np.ndarray:
         if not self.colours:
-            raise DataError(f"{path} holds colours; expected 8-bit ids of one channel")
+            raise DataError(f"{path} is a colour image; expected one channel of 8-bit ids")
         packed = _pack(pixels)
         keys = np.array([_pack(np.array(colour)) for colour in self.colours], np.int32)
         order = np.argsort(keys)
@@ -66,26 +66,26 @@ class Decoder:
         if wrong.any():
             colour = tuple(int(c) for c in pixels[wrong][0])
             raise DataError(
-                f"{path} holds colour {colour} at {_first(wrong)}; {self.listed} has "
-                f"{len(keys)} colours and not this one: correct the file, or list the colour"
+                f"{path} contains colour {colour} at {_first(wrong)}; {self.listed} has "
+                f"{len(keys)} colours but not this one: correct the file, or list the colour"
             )
         return classes[places]
 
 
 def _pack(colours: np.ndarray) -> np.ndarray:
-    """(..., 3) RGB of 0–255 to one (...) int32 each."""
+    """(..., 3) RGB of 0–255 packed into (...) int32."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     return (red << 16) | (green << 8) | blue
 
 
 def _first(wrong: np.ndarray) -> str:
-    """Where the first marked pixel of (H, W) is."""
+    """Position of the first non-zero pixel of (H, W)."""
     row, column = np.unravel_index(int(np.argmax(wrong > 0)), wrong.shape)
     return f"row {row}, column {column}"
 
 
 def _ranges(ids: Iterable[int]) -> str:
-    """Numbers as people write them: "0 to 10 and 255"."""
+    """Ranges of numbers: "0 to 10 and 255"."""
     runs: list[list[int]] = []
     for number in sorted(ids):
         if runs and number == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Anybody's own images and masks, with a YAML file that says what the masks mean."""
+"""Your own images and masks, with a YAML file that lists the classes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from bisenet_ros.datasets.pictures import IMAGES, image_size
 from bisenet_ros.errors import ArgumentError, DataError
 
 LABEL_FILE = "labels.yaml"
-BY_SHARE = ("train", "val")  # the splits there are where nobody lists any
+BY_SHARE = ("train", "val")  # the splits if there are no lists
 
 
 def open_folder(root: Path, split: str, val_share: float = 0.2, seed: int = 1) -> LabelledSet:
-    """``root/images/**`` and ``root/masks/**`` of the same names, ``root/labels.yaml``.
+    """``root/images/**`` and ``root/masks/**`` with the same names, and ``root/labels.yaml``.
 
-    Masks are PNGs of ids or of colours; ``read_label_file`` has the form of labels.yaml. What
-    belongs to ``split`` is decided by the first of these that is there:
+    Masks are PNGs of ids or of colours; see ``read_label_file`` for the format of labels.yaml.
+    The first of these that exists defines ``split``:
 
     1. ``root/SPLIT/images`` and ``root/SPLIT/masks``;
-    2. ``root/SPLIT.txt``, one name a line (its path below images/, with or without suffix);
-    3. the share ``val_share`` of the images is ``val`` and the rest ``train``, the same ones each
-       time for a ``seed``, on every machine.
+    2. ``root/SPLIT.txt``, one name per line (its path below images/, with or without suffix);
+    3. a fraction ``val_share`` of the images is ``val`` and the rest ``train``; a ``seed`` always
+       gives the same split, on every machine.
 
     Raises:
         ArgumentError: ``val_share`` is not between 0 and 1.
-        DataError: labels.yaml, the split, an image that a list names or a mask is missing.
+        DataError: labels.yaml, the split, a listed image or a mask is missing.
     """
     if not 0 < val_share < 1:
-        raise ArgumentError(f"val_share is {val_share}; expected a share between 0 and 1")
+        raise ArgumentError(f"val_share is {val_share}; expected a fraction between 0 and 1")
     listed = read_label_file(root / LABEL_FILE)
     own = root / split / "images"
     folder = own.parent if own.is_dir() else root
@@ -59,17 +59,19 @@ def open_folder(root: Path, split: str, val_share: float = 0.2, seed: int = 1) -
 def _part(
     root: Path, images: dict[str, Path], split: str, val_share: float, seed: int
 ) -> dict[str, Path]:
-    """The images of ``split``, by a list or by share."""
+    """The images of ``split``, from a list or by hash."""
     chosen = root / f"{split}.txt"
     if chosen.is_file():
         return {name: images[name] for name in _listed(chosen, images)}
     lists = [f"{other}.txt" for other in BY_SHARE if (root / f"{other}.txt").is_file()]
     if lists:
-        raise DataError(f"{chosen} is missing, though {lists[0]} is there; write one name a line")
+        raise DataError(
+            f"{chosen} is missing, but {lists[0]} exists; write one image name per line"
+        )
     if split not in BY_SHARE:
         raise DataError(
             f"{root} has neither {split}.txt nor {split}/images; it has the folders "
-            f"{folders_in(root)}, whose images make up the splits train and val"
+            f"{folders_in(root)}, so only the splits train and val exist"
         )
     held = by_share(list(images), val_share, seed)
     return {name: path for name, path in images.items() if (name in held) == (split == "val")}
@@ -87,12 +89,12 @@ def _listed(path: Path, images: dict[str, Path]) -> list[str]:
         known = entry if entry in images else _without_suffix(entry)
         if known not in images:
             raise DataError(
-                f"{path} line {number} names {entry!r}, which images/ does not hold; "
-                "expected names as below images/, without suffix"
+                f"{path} line {number} names {entry!r}, which is not in images/; "
+                "expected paths relative to images/, without suffix"
             )
         names.append(known)
     if not names:
-        raise DataError(f"{path} names no images; expected one name a line")
+        raise DataError(f"{path} is empty; expected one image name per line")
     return names
 
 
@@ -103,14 +105,14 @@ def _without_suffix(entry: str) -> str:
 def by_share(names: list[str], share: float, seed: int) -> set[str]:
     """``share`` of the names, at least one and not all, chosen by a hash of seed and name.
 
-    A hash and not a shuffle: an image that is added later moves no other to the other side,
-    but for the few at the boundary.
+    A hash rather than a shuffle, so that adding images later moves hardly any others between the
+    splits.
 
     Raises:
         DataError: there are fewer than two names.
     """
     if len(names) < 2:
-        raise DataError(f"the set holds {len(names)} image; expected at least 2 to split by share")
+        raise DataError(f"the set has {len(names)} image; expected at least 2 to split it")
     count = min(max(1, round(len(names) * share)), len(names) - 1)
     keys = {name: hashlib.sha256(f"{seed} {name}".encode()).digest() for name in names}
     return set(sorted(names, key=keys.__getitem__)[:count])

@@ -1,4 +1,4 @@
-"""A labelled set as torch's loaders want it."""
+"""A labelled set as a torch ``Dataset``."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bisenet_ros.datasets.pictures import image_size
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-KEEP = 2_000_000_000  # bytes of decoded pixels; a set below it is read once, not each epoch
+KEEP = 2_000_000_000  # bytes of decoded pixels; smaller sets are cached in memory
 
 
 class TrainingImages(Dataset[tuple[Tensor, Tensor]]):
     """The images of a set: items are (3, H, W) uint8 RGB and labels (H, W) int64 with 255.
 
-    Sets of up to ``keep`` bytes (4 a pixel) are decoded here, once: that leaves the CPU to the
-    network, and loader processes that are forked share the memory. Others are read as asked for.
+    Sets of up to ``keep`` bytes (4 per pixel) are decoded once, here: that leaves the CPU to the
+    network, and forked loader processes share the memory. Larger sets are read on demand.
 
     Args:
         labelled: the set.
-        keep: the limit in bytes; 0 keeps nothing.
+        keep: the limit in bytes; 0 disables the cache.
 
     Raises:
-        DataError: a file is broken, here for a set that is kept, otherwise when it is read.
+        DataError: a file is broken; raised here for a cached set, otherwise on reading.
     """
 
     def __init__(self, labelled: LabelledSet, keep: int = KEEP) -> None:
         self.labelled = labelled
-        self.pairs = _decoded(labelled, keep)  # None for a set that is not kept
+        self.pairs = _decoded(labelled, keep)  # None if not cached
 
     def __len__(self) -> int:
         return len(self.labelled)
@@ -56,7 +56,7 @@ def _decoded(labelled: LabelledSet, keep: int) -> list[Pair] | None:
     held = 0
     for image, label in in_order(labelled.read, len(labelled)):
         held += image.nbytes + label.nbytes
-        if held > keep:  # the first image was smaller than others
+        if held > keep:  # the first image was smaller than the others
             return None
         pairs.append((image, label))
     return pairs

@@ -1,4 +1,4 @@
-"""The YAML that says which ids and colours label files hold; see docs of ``read_label_file``."""
+"""The YAML file that lists classes with their ids and colours; see ``read_label_file``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label set, and how it is written in files.
+    """A label set, and its encoding in label files.
 
     Attributes:
         labels: names and colours of the classes.
         ids: the id of each class in label files.
-        ignored_ids, ignored_colours: what else label files may hold, all unlabelled.
-        source, licence: texts for the weights' card, empty if not given.
+        ignored_ids, ignored_colours: further ids and colours in label files, all unlabelled.
+        source, licence: texts for the model card, empty if not given.
         resolution: (height, width) to train at, if given.
-        path: where this was read.
+        path: the file it was read from.
     """
 
     labels: LabelSet
@@ -36,7 +36,7 @@ class LabelFile:
     path: Path
 
     def decoder(self, kept: tuple[int, ...] | None = None) -> Decoder:
-        """Reads label files; of the classes only ``kept`` become 0, 1, …, others unlabelled."""
+        """Decoder of label files; classes in ``kept`` become 0, 1, …, others unlabelled."""
         kept = tuple(range(len(self.labels))) if kept is None else kept
         classes = [kept.index(i) if i in kept else UNLABELLED for i in range(len(self.labels))]
         ids = dict.fromkeys(self.ignored_ids, UNLABELLED) | dict(
@@ -48,27 +48,27 @@ class LabelFile:
 
 
 def read_label_file(path: Path) -> LabelFile:
-    """Read a YAML file of the kind in config/labels/, with what label files hold besides.
+    """Read a YAML file like those in config/labels/.
 
     ``classes: [{name, color: [r, g, b], id}, …]``, where ``id`` is the class's id in the label
-    files and may be left out if the classes stand in that order from 0; ``ignore: [11, [0, 0, 0]]``
+    files and may be omitted if the classes are listed in order from 0; ``ignore: [11, [0, 0, 0]]``
     lists ids and colours of pixels without a class; ``source:``, ``licence:`` and
     ``resolution: [height, width]`` are optional texts and numbers for training.
 
     Raises:
-        DataError: the file is missing or not of that form, or two classes share an id or colour.
+        DataError: the file is missing or malformed, or two classes share an id or colour.
     """
     try:
         labels = LabelSet.read(path)
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read ({error.strerror}); write one with 'classes:' and in it a "
-            "'name:' and 'color: [r, g, b]' for each id, as config/labels/camvid.yaml has"
+            f"{path} cannot be read ({error.strerror}); write one with 'classes:', and "
+            "'name:' and 'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
         ) from error
     except (ValueError, yaml.YAMLError) as error:
-        said = " ".join(str(error).replace(f"{path}: ", "").split())
-        raise DataError(f"{path} is no list of classes: {said}") from error
+        reason = " ".join(str(error).replace(f"{path}: ", "").split())
+        raise DataError(f"{path} is not a list of classes: {reason}") from error
     ids = tuple(entry.get("id", i) for i, entry in enumerate(data["classes"]))
     ignored = data.get("ignore") or []
     if not isinstance(ignored, list):
@@ -94,7 +94,7 @@ def _check_ids(ids: tuple[Any, ...], path: Path) -> None:
         if not _is_byte(number) or ids.count(number) > 1:
             raise DataError(
                 f"{path} lists id {number!r} {ids.count(number)}×; expected each id once, "
-                "as a whole number of 0–255"
+                "as a whole number from 0 to 255"
             )
 
 

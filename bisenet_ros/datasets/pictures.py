@@ -1,117 +1,85 @@
-"""Reads images and label files from disk; knows nothing of classes."""
+"""Reads image and label files from disk."""
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
+import warnings
 from pathlib import Path
-from typing import BinaryIO
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.codec import decode_rgb
 
 IMAGES = (".png", ".jpg", ".jpeg")  # suffixes in lower case
 LABELS = (".png",)  # JPEG would change ids and colours
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_GREY, _INDEXED = 0, 3  # PNG's colour types
-# JPEG's start-of-frame markers hold the size; C4, C8 and CC are tables and an extension.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SIXTEEN_BIT = ("I;16", "I;16B", "I", "F")  # Pillow's modes of more than eight bits per channel
 
 
 def read_rgb(path: Path) -> np.ndarray:
     """The image, (H, W, 3) uint8 RGB; DataError if it cannot be read."""
-    image = cv2.imdecode(np.frombuffer(_content(path), np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path} cannot be read as an image; expected a whole PNG or JPEG file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    try:
+        return decode_rgb(_content(path))
+    except DataError as error:
+        raise DataError(
+            f"{path} cannot be read as an image; expected a complete PNG or JPEG file"
+        ) from error
 
 
 def read_label(path: Path) -> np.ndarray:
-    """What a label file holds: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
+    """Contents of a label file: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
 
-    An indexed PNG gives its indices, which is where labelling tools write the ids; its palette
-    is for the eye.
+    An indexed PNG gives its indices, since labelling tools store the ids there; its palette is
+    ignored.
 
     Raises:
-        DataError: the file is unreadable, or has more than eight bits a channel.
+        DataError: the file is unreadable, or has more than eight bits per channel.
     """
     content = _content(path)
-    bits = _indexed_bits(content)
-    if bits:
-        content = _as_grey(content)
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise DataError(f"{path} cannot be read as a label; expected a whole PNG file")
-    if pixels.dtype != np.uint8:
-        raise DataError(f"{path} has 16 bits a channel; expected 8-bit ids or 8-bit RGB colours")
-    if 0 < bits < 8:
-        pixels = pixels // (255 // (2**bits - 1))  # the decoder spreads few bits over 0–255
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)  # a fourth channel is opacity
-    return pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{path} cannot be read as a label; expected a complete PNG file"
+        ) from error
+    if image.mode in SIXTEEN_BIT or _bits(content) == 16:
+        raise DataError(f"{path} has 16 bits per channel; expected 8-bit ids or 8-bit RGB colours")
+    if image.mode in ("P", "L"):
+        return np.asarray(image)
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    return np.asarray(image.convert("RGB"))  # a fourth channel is opacity
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) as the file's head says, before a camera's rotation tag is obeyed.
+    """(height, width) as the file's header says, before a camera's rotation tag is applied.
 
-    A file whose head is not understood is decoded; DataError if that fails.
+    Raises:
+        DataError: the file cannot be opened, or its header is not that of an image.
     """
-    with _opened(path) as file:
-        start = file.read(24)
-        if len(start) == 24 and start.startswith(_PNG):
-            width, height = struct.unpack(">II", start[16:])
-            return height, width
-        file.seek(2)
-        while start.startswith(b"\xff\xd8") and len(mark := file.read(9)) == 9 and mark[0] == 0xFF:
-            if mark[1] in _FRAMES:
-                height, width = struct.unpack(">HH", mark[5:])
-                return height, width
-            file.seek(struct.unpack(">H", mark[2:4])[0] - 7, 1)
-    height, width = read_rgb(path).shape[:2]
-    return height, width
-
-
-def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror}") from error
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        height, width = read_rgb(path).shape[:2]  # which says what is wrong
+        return height, width
+
+
+def _bits(content: bytes) -> int:
+    """Bits per channel of a PNG, from its header; Pillow reads 16-bit colours as 8-bit ones."""
+    return content[24] if len(content) > 25 else 0
 
 
 def _content(path: Path) -> bytes:
     """The file's bytes, at least one. OpenCV's own reading does not say what went wrong."""
-    with _opened(path) as file:
-        content = file.read()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}") from error
     if not content:
         raise DataError(f"{path} is empty; copy it again")
     return content
-
-
-def _indexed_bits(content: bytes) -> int:
-    """Bits a pixel of an indexed PNG, 0 for any other file."""
-    if len(content) < 26 or not content.startswith(_PNG) or content[25] != _INDEXED:
-        return 0
-    return content[24]
-
-
-def _as_grey(content: bytes) -> bytes:
-    """An indexed PNG as a grey one of the same numbers.
-
-    OpenCV cannot be asked for indices: it always looks them up in the palette. The pixels of both
-    kinds lie alike in the file, so another header (and its check sum) before them is enough.
-    """
-    parts, position = [content[:8]], 8
-    while position + 12 <= len(content):
-        (length,) = struct.unpack(">I", content[position : position + 4])
-        chunk = content[position : position + 12 + length]
-        if chunk[4:8] == b"IHDR":
-            # Name, size and bits; the colour type; the rest.
-            head = chunk[4:17] + bytes([_GREY]) + chunk[18:21]
-            chunk = chunk[:4] + head + struct.pack(">I", zlib.crc32(head))
-        if chunk[4:8] in (b"IHDR", b"IDAT", b"IEND"):  # not the palette and what refers to it
-            parts.append(chunk)
-        position += 12 + length
-    return b"".join(parts)

@@ -1,4 +1,4 @@
-"""Every kind of data set there is, by name. A new one takes a reader and an entry here."""
+"""All kinds of data sets by name. To add one, write a reader and add an entry here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bisenet_ros.errors import ArgumentError
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """What a reader may be told besides folder and split.
+    """Reader options besides folder and split.
 
     Attributes:
-        val_share: where no list says, the share of the images that is ``val``.
-        seed: chooses that share.
-        stuff_only: only the stuff classes, of sets that tell stuff from things.
+        val_share: fraction of the images that is ``val`` if there are no split lists.
+        seed: seed of that split.
+        stuff_only: only the stuff classes, for sets that separate stuff and things.
     """
 
     val_share: float = 0.2
@@ -36,10 +36,10 @@ class DatasetSpec:
 
     Attributes:
         open: reads the names of a split's files from the set's folder; ``check`` reads the labels.
-            Raises DataError if the set or the split is not there, or an image has no label.
-        help: one line for people who choose.
-        has_stuff: whether it tells stuff from things.
-        makes_its_own: whether it can be opened in a folder that is missing.
+            Raises DataError if the set or the split is missing, or an image has no label.
+        help: one-line description.
+        has_stuff: whether it separates stuff and things.
+        makes_its_own: whether it is generated if the folder is missing.
     """
 
     open: Callable[[Path, str, DatasetOptions], LabelledSet]
@@ -51,7 +51,7 @@ class DatasetSpec:
 DATASETS = {
     "camvid": DatasetSpec(
         lambda root, split, _: open_camvid(root, split),
-        "CamVid, 11 classes, in either form of its labels",
+        "CamVid, 11 classes, SegNet or original labels",
     ),
     "cityscapes": DatasetSpec(
         lambda root, split, _: open_cityscapes(root, split), "Cityscapes, fine labels, 19 classes"
@@ -81,17 +81,17 @@ def open_set(
     Args:
         kind: a key of ``DATASETS``.
         root: the folder of the set.
-        split: ``train``, ``val``, or what else the set has.
+        split: ``train``, ``val``, or another split of the set.
         options: defaults if None.
 
     Raises:
-        ArgumentError: there is no such kind, or an option does not fit it.
-        DataError: the set or the split is not there, or an image has no label.
+        ArgumentError: the kind is unknown, or an option does not apply to it.
+        DataError: the set or the split is missing, or an image has no label.
     """
     options = options or DatasetOptions()
     if kind not in DATASETS:
         raise ArgumentError(f"dataset is {kind!r}; expected one of {', '.join(DATASETS)}")
     if options.stuff_only and not DATASETS[kind].has_stuff:
         having = " and ".join(name for name, spec in DATASETS.items() if spec.has_stuff)
-        raise ArgumentError(f"stuff_only is set for {kind}; only {having} has stuff and things")
+        raise ArgumentError(f"stuff_only is set for {kind}, but only applies to {having}; drop it")
     return DATASETS[kind].open(Path(root), split, options)

@@ -1,8 +1,8 @@
 """Draws a data set: shapes on textures, to try training without a download.
 
-Five shapes lie on a background and on each other. Colour alone does not tell them apart: square
-and cross are both blue, disc and star both warm, and stripes, bars and blotches of every hue lie
-behind; each image has its own light, blur and noise. The same arguments give the same files.
+Five shapes overlap on a background. Colour alone does not tell them apart: square and cross are
+both blue, disc and star both warm, in front of stripes, bars and blotches of every hue; each
+image has its own lighting, blur and noise. The same arguments give the same files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.folder import open_folder
 from bisenet_ros.errors import ArgumentError
+from bisenet_ros.recordings.codec import encode_jpeg, encode_png
 
 CLASSES = {  # name: colour in overlays, RGB
     "background": (60, 60, 60),
@@ -28,7 +29,7 @@ CLASSES = {  # name: colour in overlays, RGB
 }
 LICENCE = "none needed: every pixel is computed"
 
-# Of each shape: middle of its hues and their spread, in degrees, and the pattern on it.
+# Of each shape: mean hue and spread, in degrees, and its pattern.
 LOOKS = {
     "disc": (5, 14, "plain"),
     "triangle": (130, 25, "plain"),
@@ -47,27 +48,26 @@ def draw(
 ) -> None:
     """Write a set of the ``folder`` kind: images/, masks/ (ids), labels.yaml, train.txt, val.txt.
 
-    The set is drawn beside ``root`` and moved there whole, so that what is there is never half a
-    set.
+    The set is drawn next to ``root`` and then moved, so that ``root`` is never incomplete.
 
     Args:
         root: a folder that is missing or empty.
         train: images for training.
         val: images for validation.
         size: (height, width) of each image in pixels, at least 32 each.
-        seed: of everything random; image i of a split is the same whatever the counts are.
+        seed: random seed; image i of a split does not depend on the counts.
 
     Raises:
-        ArgumentError: a number is too small, or ``root`` holds anything or cannot be written.
+        ArgumentError: a number is too small, or ``root`` is not empty or cannot be written.
     """
     root = Path(root)
     if train < 1 or val < 1 or min(size) < 32 or seed < 0:
         raise ArgumentError(
             f"asked to draw {train} + {val} images of {size[0]}×{size[1]}, seed {seed}; expected "
-            "at least one each, sides of 32 pixels or more, and no negative seed"
+            "at least one image each, sides of at least 32 pixels, and a seed of at least 0"
         )
     if not is_absent(root):
-        raise ArgumentError(f"{root} holds files; choose an empty folder, or remove it first")
+        raise ArgumentError(f"{root} is not empty; choose an empty folder, or remove it first")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as scratch:
@@ -77,7 +77,7 @@ def draw(
             _write_labels(made / "labels.yaml", size)
             made.replace(root)
     except OSError as error:
-        # Of several processes of one run the first has its set taken; it is the same for all.
+        # Several processes of one run may draw the same set; the first one to finish wins.
         if not (root / "labels.yaml").is_file():
             raise ArgumentError(f"{root} cannot be written: {error.strerror}") from error
 
@@ -102,15 +102,9 @@ def _write_split(
     names = [f"{split}_{index:04d}" for index in range(count)]
     for index, name in enumerate(names):
         image, ids = picture(size, np.random.default_rng([*seed, index]))
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        _write(root / "images" / f"{name}.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        _write(root / "masks" / f"{name}.png", ids, [])
+        (root / "images" / f"{name}.jpg").write_bytes(encode_jpeg(image, 92))
+        (root / "masks" / f"{name}.png").write_bytes(encode_png(ids))
     (root / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def _write(path: Path, pixels: np.ndarray, options: list[int]) -> None:
-    """Encode and write; unlike OpenCV's own writing it says when the disk is full."""
-    path.write_bytes(cv2.imencode(path.suffix, pixels, options)[1].tobytes())
 
 
 def _write_labels(path: Path, size: tuple[int, int]) -> None:
@@ -129,16 +123,16 @@ def picture(size: tuple[int, int], random: np.random.Generator) -> tuple[np.ndar
     canvas = _background(size, random)
     ids = np.zeros(size, np.uint8)
     names = list(CLASSES)
-    # Each class once and perhaps one again, in any order: whichever comes later covers the others.
-    wanted = [*names[1:], *random.choice(names[1:], random.integers(0, 2))]
-    random.shuffle(wanted)
-    for name in wanted:
+    # Each class once and perhaps one twice, in random order: later ones cover earlier ones.
+    drawn = [*names[1:], *random.choice(names[1:], random.integers(0, 2))]
+    random.shuffle(drawn)
+    for name in drawn:
         _lay(canvas, ids, name, random)
     return _photographed(canvas, random), ids
 
 
 def _lay(canvas: np.ndarray, ids: np.ndarray, name: str, random: np.random.Generator) -> None:
-    """Put one shape on the canvas and its id on the ids, in place."""
+    """Draw one shape on the canvas and its id on the ids, in place."""
     corners = _outline(name, ids.shape, random)
     height, width = ids.shape
     (x0, y0), (x1, y1) = corners.min(0).clip(0), corners.max(0) + 1
@@ -152,7 +146,7 @@ def _lay(canvas: np.ndarray, ids: np.ndarray, name: str, random: np.random.Gener
 
 
 def _outline(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Corners (n, 2) int32 x, y of a shape of random place, size and turn."""
+    """Corners (n, 2) int32 x, y of a shape at a random position, size and rotation."""
     radius = random.uniform(0.2, 0.34) * min(size)
     centre = random.uniform(0.05, 0.95, 2) * (size[1], size[0])
     turn = random.uniform(0, 2 * np.pi)
@@ -178,7 +172,7 @@ def _rotation(angle: float) -> np.ndarray:
 def _surface(
     name: str, size: tuple[int, int], unit: int, random: np.random.Generator
 ) -> np.ndarray:
-    """What a shape is cut out of, (H, W, 3) float32 RGB in 0–1; ``unit`` is the image's side."""
+    """A shape's texture, (H, W, 3) float32 RGB in 0–1; ``unit`` is the image's shorter side."""
     middle, spread, pattern = LOOKS[name]
     hue = middle + random.uniform(-spread, spread)
     saturation = random.uniform(0.5, 0.95)
@@ -220,14 +214,14 @@ def _photographed(canvas: np.ndarray, random: np.random.Generator) -> np.ndarray
 
 
 def _tinted(hue: float, saturation: float, shade: np.ndarray) -> np.ndarray:
-    """(H, W) brightness to (H, W, 3) float32 RGB of one hue, all in 0–1 but the hue in degrees."""
+    """(H, W) brightness to (H, W, 3) float32 RGB of one hue; 0–1, but the hue in degrees."""
     hsv = np.empty((*shade.shape, 3), np.float32)
     hsv[..., 0], hsv[..., 1], hsv[..., 2] = hue % 360, saturation, np.clip(shade, 0, 1)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
 def _blotches(size: tuple[int, int], random: np.random.Generator, grains: int) -> np.ndarray:
-    """Smooth noise (H, W) float32 in 0–1, about ``grains`` blotches to the height."""
+    """Smooth noise (H, W) float32 in 0–1, about ``grains`` blotches in height."""
     coarse = random.random((grains + 1, 2 * grains + 1), np.float32)
     return np.clip(cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC), 0, 1)
 

@@ -1,24 +1,21 @@
-"""What a played drive amounts to: the figures of metrics.json, and what is wrong with them."""
+"""Results of a demo run: the figures of metrics.json, and any problems."""
 
 from __future__ import annotations
 
-import os
-import platform
 from collections import Counter
 from typing import Any
 
-from bisenet_ros.demo.pipeline import NODE, Plan, Played
+from bisenet_ros.demo.pipeline import NODE, DemoPlan, Played
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.recordings.node_outputs import read_json
-from bisenet_ros.system.cpu import cpu_name
-
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+from bisenet_ros.system.machine import describe
 
 
-def metrics(plan: Plan, drive: Drive, played: Played) -> dict[str, Any]:
-    """Everything measured, as JSON values; the names of spec and README come first.
+def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
+    """All measurements, as JSON values.
 
-    ``frames`` holds the figures of each mask, ``problems`` what :func:`problems` finds.
+    ``frames`` has the figures of each mask, ``problems`` the result of :func:`problems`.
     """
     scored = read_json(played.recording.metrics)
     camera, model = _node_statuses(played)
@@ -43,7 +40,7 @@ def metrics(plan: Plan, drive: Drive, played: Played) -> dict[str, Any]:
         "per_class": scored["per_class"],
         "stage_ms": _stages(values),
         "model": model.get("values", {}),
-        "machine": machine(),
+        "machine": describe(),
         "drive": {
             "bag": drive.path.name,
             "frames": drive.frames,
@@ -60,45 +57,33 @@ def metrics(plan: Plan, drive: Drive, played: Played) -> dict[str, Any]:
 
 
 def problems(played: Played, scored: dict[str, Any]) -> list[str]:
-    """Each way in which what came back is not what was sent; empty if all is well."""
+    """Mismatches between the frames played and the masks received; empty if there are none."""
     found = []
     frames = scored["frames"]
     size = (played.player["width"], played.player["height"])
     stray = sum(frame["stamp"] not in set(played.stamps) for frame in frames)
     if stray:
-        found.append(f"{stray} of {len(frames)} masks carry a stamp that was never played")
+        found.append(f"{stray} of {len(frames)} masks have a stamp that was never played")
     twice = sum(n - 1 for n in Counter(frame["stamp"] for frame in frames).values())
     if twice:
-        found.append(f"{twice} masks came twice")
+        found.append(f"{twice} masks were received twice")
     sizes = Counter((frame["width"], frame["height"]) for frame in frames)
     for (width, height), count in sizes.items():
         if (width, height) != size:
             found.append(f"{count} masks are {width}×{height}; the camera is {size[0]}×{size[1]}")
-    found += [f"{count} messages refused: {why}" for why, count in scored["refused"].items()]
+    found += [f"{count} messages rejected: {why}" for why, count in scored["refused"].items()]
     if not frames:
-        found.append(f"no mask came back for {len(played.stamps)} frames")
+        found.append(f"no mask was received for {len(played.stamps)} frames")
     return found
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "processor": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "ros_distro": os.environ.get("ROS_DISTRO", "PyPI wheels"),
-    }
-
-
 def _node_statuses(played: Played) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The node's last diagnostics of its camera and of its model; empty where none came."""
+    """The node's last diagnostics of its camera and its model; empty if none were received."""
     statuses = played.recording.diagnostics()
 
     def first(kind: str) -> dict[str, Any]:
-        wanted = f"{NODE}: {kind}"
-        return next((value for name, value in statuses.items() if name.startswith(wanted)), {})
+        prefix = f"{NODE}: {kind}"
+        return next((value for name, value in statuses.items() if name.startswith(prefix)), {})
 
     return first("camera"), first("model")
 
@@ -109,12 +94,12 @@ def _count(values: dict[str, str], key: str) -> int | None:
 
 
 def _stages(values: dict[str, str]) -> dict[str, float]:
-    """Median milliseconds of each stage that the diagnostics tell of."""
+    """Median milliseconds of each stage that the diagnostics report."""
     times = {}
     for stage in STAGES:
         key = next((k for k in values if k.startswith(stage) and "ms" in k.split("_")), None)
         try:
             times[stage] = float(values[key]) if key else float("nan")
-        except ValueError:  # a stage that did not run yet says so in words
+        except ValueError:  # a stage that has not run yet reports text
             times[stage] = float("nan")
     return {stage: time for stage, time in times.items() if time == time}

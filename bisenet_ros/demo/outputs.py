@@ -1,4 +1,4 @@
-"""Turns a recorded drive into the files people look at."""
+"""Turn a recorded drive into the files people look at."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from bisenet_ros.demo.pipeline import Played
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.report.bag import Shown, Story, render
+from bisenet_ros.report.bag import BagReportData, render
+from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.video import write_video
 from bisenet_ros.system.atomic_files import write_bytes
 
-ENDS = 3  # frames shown of the best and of the worst
+ENDS = 3  # frames shown of the best and of the worst each
 
 
 def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> None:
     """Write overlay.mp4, overlay.png and report.html into ``out``."""
     numbers = {stamp: i for i, stamp in enumerate(played.stamps)}
-    film = film_of(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
+    video = write_overlay_video(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
     chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
     shown = look_up(chosen, drive, played, numbers)
     labels = played.recording.label_set()
-    story = Story(metrics, labels, numbers, *shown, film=film)
-    if story.hero is not None:
-        caption = (
-            f"{drive.path.name}, frame {story.hero.number + 1} of {len(numbers)}: "
-            f"mIoU {story.hero.miou:.3f}"
-        )
-        write_bytes(out / "overlay.png", encode_png(grid(story.hero.view, labels, caption)))
-    write_bytes(out / "report.html", render(story).encode())
+    hero, best, worst = shown
+    data = BagReportData(metrics, labels, best, worst, numbers, hero, video)
+    if hero is not None:
+        caption = f"{drive.path.name}, {hero.name.lower()} of {len(numbers)}: mIoU {hero.miou:.3f}"
+        write_bytes(out / "overlay.png", encode_png(grid(hero.view, labels, caption)))
+    write_bytes(out / "report.html", render(data).encode())
 
 
-def film_of(played: Played, numbers: dict[int, int], rate: float, path: Path) -> Path | None:
-    """The overlays the node published as a film; None if it published none."""
+def write_overlay_video(
+    played: Played, numbers: dict[int, int], rate: float, path: Path
+) -> Path | None:
+    """Write the published overlays as a video; None if there are none."""
     recording = played.recording
     stamps = [stamp for stamp in recording.overlay_stamps() if stamp in numbers]
     frames = ((numbers[stamp], recording.overlay(stamp)) for stamp in stamps)
@@ -50,7 +51,7 @@ Chosen = tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, Any]]
 def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
     """The hero, the best and the worst of the scored frames that have an overlay.
 
-    The hero is the frame on which most is seen: mIoU times the number of classes.
+    The hero has the highest mIoU times number of classes.
     """
     scored = [f for f in frames if f["miou"] is not None and f["stamp"] in shown]
     ranked = sorted(scored, key=lambda f: f["miou"], reverse=True)
@@ -61,19 +62,21 @@ def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
 
 def look_up(
     chosen: Chosen, drive: Drive, played: Played, numbers: dict[int, int]
-) -> tuple[Shown | None, list[Shown], list[Shown]]:
-    """The chosen frames with their pictures."""
+) -> tuple[ReportImage | None, list[ReportImage], list[ReportImage]]:
+    """The chosen frames with their images."""
     hero, best, worst = chosen
     wanted = {f["stamp"]: numbers[f["stamp"]] for f in (hero, *best, *worst) if f is not None}
     pairs = drive.read(set(wanted.values()))
 
-    def shown(figures: dict[str, Any]) -> Shown:
+    def shown(figures: dict[str, Any]) -> ReportImage:
         stamp = figures["stamp"]
         image, truth = pairs[wanted[stamp]]
         if truth is None:
             truth = np.full(image.shape[:2], UNLABELLED, np.uint8)
         mask, overlay = played.recording.mask(stamp), played.recording.overlay(stamp)
-        return Shown(wanted[stamp], figures["miou"], View(image, truth, mask, overlay))
+        return ReportImage(
+            f"Frame {wanted[stamp] + 1}", figures["miou"], View(image, truth, mask, overlay)
+        )
 
     return (
         None if hero is None else shown(hero),

@@ -1,10 +1,9 @@
-"""Plays a bag through the real node: three processes that know each other by topics only."""
+"""Plays a bag through the real node: three processes that communicate over topics only."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,23 +12,23 @@ from typing import Any
 
 from bisenet_ros.recordings.node_outputs import Recording, read_json
 from bisenet_ros.system.environment import ros_environment
-from bisenet_ros.system.subprocesses import Child, wait_until
+from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABELS_TOPIC = "/camera/labels/compressed"
 NODE = "bisenet"
-START_PATIENCE = 180.0  # seconds; a busy robot reads torch from its disk for a while
-LAST_MASK_PATIENCE = 60.0  # seconds; a slow network has the newest frame still before it
-DIAGNOSTICS_PATIENCE = 5.0  # seconds; they come once a second
+START_TIMEOUT_S = 180.0  # importing torch can take long on a busy robot
+LAST_MASK_TIMEOUT_S = 60.0  # a slow network may still have to process the newest frame
+DIAGNOSTICS_TIMEOUT_S = 5.0  # they are published once per second
 
 Progress = Callable[[str, int | None], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to play through what: a bag, at ``rate`` frames a second, with which weights and device.
+class DemoPlan:
+    """What to play: a bag, at ``rate`` Hz, with these weights and device.
 
-    ``weights`` None: those the node takes by itself.
+    ``weights`` None: the node's default.
     """
 
     bag: Path
@@ -40,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Played:
-    """A drive that is over: what the player says it played, and what was recorded of the node."""
+    """A finished run: the player's report, and the recorded outputs of the node."""
 
     player: dict[str, Any]
     recording: Recording
@@ -51,23 +50,24 @@ class Played:
         return self.player["stamps"]
 
 
-def play(plan: Plan, folder: Path, progress: Progress) -> Played:
-    """Start node, recorder and player, each when the one before is ready; stop all at the end.
+def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executable) -> Played:
+    """Start node, recorder and player, each once the previous one is ready; stop all at the end.
 
     Args:
-        plan: see :class:`Plan`.
+        plan: see :class:`DemoPlan`.
         folder: where the recording and the processes' logs go.
-        progress: called with what is going on and the number of masks so far, None where it stays.
+        progress: called with the current activity and the masks so far, None if unchanged.
+        executable: how to start the package's ROS programs.
 
     Raises:
-        ChildError: a process could not start or failed, told in its own words.
+        ChildError: a process could not start or failed; quotes its output.
     """
     recording = Recording(folder / "recording")
     environment = ros_environment()
     with contextlib.ExitStack() as running:
 
         def start(name: str, *arguments: str) -> Child:
-            command = [sys.executable, "-m", f"bisenet_ros.ros.{name}", *arguments]
+            command = [*executable(name), *arguments]
             child = Child(name, command, folder / f"{name}.log", environment)
             return running.enter_context(child)
 
@@ -80,13 +80,13 @@ def play(plan: Plan, folder: Path, progress: Progress) -> Played:
         _follow(player, [node, scorer], recording, progress)
         played = read_json(folder / "player.json")
         _wait_for_last(played, [node, scorer], recording, progress)
-        scorer.stop()  # it writes its figures while it leaves
+        scorer.stop()  # it writes its figures on shutdown
         if scorer.process.returncode:
-            scorer.ended  # noqa: B018 raises what it said
+            scorer.ended  # noqa: B018 raises with its output
     return Played(played, recording)
 
 
-def node_arguments(plan: Plan) -> list[str]:
+def node_arguments(plan: DemoPlan) -> list[str]:
     """Command line of segmentation_node: every frame, since the player sets the rate."""
     parameters = {
         "image_topic": IMAGE_TOPIC.removesuffix("/compressed"),
@@ -112,7 +112,7 @@ def scorer_arguments(recording: Recording) -> list[str]:
     return ["--ros-args", "-r", "__ns:=/", *_assigned(parameters)]
 
 
-def player_arguments(plan: Plan, result: Path) -> list[str]:
+def player_arguments(plan: DemoPlan, result: Path) -> list[str]:
     """Command line of camera_player."""
     return [
         *(str(plan.bag.absolute()), "--topic", IMAGE_TOPIC, "--also", LABELS_TOPIC),
@@ -128,48 +128,52 @@ def _assigned(parameters: dict[str, Any]) -> list[str]:
 
 
 def _wait_ready(child: Child, children: Sequence[Child]) -> None:
-    wait_until(lambda: "ready" in child.output, children, START_PATIENCE, f"{child.name} is ready")
+    wait_until(
+        lambda: "ready" in child.output, children, START_TIMEOUT_S, f"{child.name} was ready"
+    )
 
 
 def _follow(
     player: Child, others: Sequence[Child], recording: Recording, progress: Progress
 ) -> None:
-    """Report the masks that come as long as the player plays."""
+    """Report progress while the player plays."""
 
     def over() -> bool:
         progress("playing the drive", len(recording.mask_stamps()))
         return player.ended
 
-    wait_until(over, others, float("inf"), "the drive is over")
+    wait_until(over, others, float("inf"), "the drive ended")
 
 
 def _wait_for_last(
     played: dict[str, Any], children: Sequence[Child], recording: Recording, progress: Progress
 ) -> None:
-    """Wait for the newest frame's mask, which always comes, and for diagnostics that count it.
+    """Wait for the newest frame's mask, which is never superseded, and diagnostics that count it.
 
-    A mask that does not come in time is not an error here: the figures will tell.
+    A mask that does not arrive in time is not an error here: the figures will show it.
     """
     last = played["stamps"][-1] if played["stamps"] else None
     started = time.monotonic()
-    told: float | None = None
+    done_at: float | None = None
 
     def over() -> bool:
-        nonlocal told
+        nonlocal done_at
         stamps = recording.mask_stamps()
         progress("waiting for the last mask", len(stamps))
         now = time.monotonic()
-        if told is None and (last in stamps or now - started > LAST_MASK_PATIENCE):
-            told = now
-        if told is None:
+        if done_at is None and (last in stamps or now - started > LAST_MASK_TIMEOUT_S):
+            done_at = now
+        if done_at is None:
             return False
-        return _counted(recording, len(stamps)) or now - told > DIAGNOSTICS_PATIENCE
+        return _counted(recording, len(stamps)) or now - done_at > DIAGNOSTICS_TIMEOUT_S
 
-    wait_until(over, children, LAST_MASK_PATIENCE + 2 * DIAGNOSTICS_PATIENCE, "the last mask")
+    wait_until(
+        over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask arrived"
+    )
 
 
 def _counted(recording: Recording, masks: int) -> bool:
-    """Whether the node's diagnostics came after so many masks."""
+    """Whether the node published diagnostics after this many masks."""
     statuses = recording.diagnostics().items()
     return any(
         name.startswith(f"{NODE}: camera") and status["masks_before"] >= masks

@@ -1,7 +1,7 @@
 """Camera pixels to class ids, confidence and overlay; knows no ROS.
 
-The names below load torch when they are first asked for: those who only want
-``inference.pixels``, such as the camera player, do without it.
+The names below import torch on first access, so that modules which only need
+``inference.image_encodings``, such as the camera player, start without it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bisenet_ros.inference.segmenter import Result, Segmenter, Wanted
+    from bisenet_ros.inference.segmenter import OutputRequest, Result, Segmenter
 
-__all__ = ["Result", "Segmenter", "Wanted"]
+__all__ = ["Result", "Segmenter", "OutputRequest"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What this machine can compute with, and what to take when the caller leaves it open."""
+"""The devices and precisions available here, and the choice made for ``auto``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in what arithmetic the network runs.
+    """The device and precision the network runs in.
 
     Attributes:
         device: the torch device.
         precision: ``fp32``, ``fp16`` or ``bf16``.
-        fallback: why this is less than hoped for, for diagnostics; empty if it is not.
+        fallback: why something slower than expected is used, for diagnostics; else empty.
     """
 
     device: torch.device
@@ -33,11 +33,11 @@ class Compute:
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Compute:
-    """Settle device and precision.
+    """Resolve ``auto`` and check that this machine has the device and the precision.
 
     Raises:
-        ArgumentError: the device or precision does not exist, or does not exist here; the message
-            says what to pass instead.
+        ArgumentError: the device or precision is unknown or not available here; the message says
+            what to pass instead.
     """
     chosen, fallback = _device(device)
     if precision != "auto" and precision not in DTYPES:
@@ -62,12 +62,13 @@ def _device(name: str) -> tuple[torch.device, str]:
     if not torch.cuda.is_available():
         raise ArgumentError(
             f"device is {name!r}, but torch {torch.__version__} finds no usable GPU; "
-            "pass device:=cpu, or device:=auto to take a GPU when there is one"
+            "pass device:=cpu, or device:=auto to use a GPU if there is one"
         )
     number, count = int(index or 0), torch.cuda.device_count()
     if number >= count:
         raise ArgumentError(
-            f"device is {name!r}, but there are {count} GPUs; pass cuda:0 to cuda:{count - 1}"
+            f"device is {name!r}, but this machine has {count} GPU(s); "
+            f"pass cuda:0 to cuda:{count - 1}"
         )
     return torch.device("cuda", number), ""
 

@@ -1,7 +1,7 @@
-"""Find and merge what a network computes in one pass: batch norms into convolutions, and ReLUs.
+"""Layer fusion: folds batch norms into convolutions, and finds additions and ReLUs to fuse.
 
-Works on the graph that ``torch.fx`` traces, so it does not matter how a network arranges its
-modules: siblings, an ``nn.Sequential``, a functional ReLU after a residual addition.
+Works on the ``torch.fx`` graph, so it does not matter how a network arranges its modules:
+siblings, an ``nn.Sequential``, a functional ReLU after a residual addition.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ RELUS = (F.relu, torch.relu, torch.relu_)
 
 
 class FusedPattern(NamedTuple):
-    """A convolution and what follows it and has no other use.
+    """A convolution with the addition and activation that are its only consumers.
 
     Attributes:
-        conv: the node of the convolution.
-        addition: the node that adds another value to the convolution's, or None.
+        conv: the convolution's node.
+        addition: the node that adds another value to the convolution's output, or None.
         activation: ``relu``, ``relu6`` or ``none``.
-        last: the node whose value the whole computes; ``conv`` itself if nothing follows.
+        last: the pattern's output node; ``conv`` itself if nothing can be fused.
     """
 
     conv: fx.Node
@@ -44,18 +44,18 @@ class FusedPattern(NamedTuple):
 def inference_graph(network: SegmentationNetwork) -> nn.Module:
     """A copy of the network for inference, traced, with its batch norms folded.
 
-    A network that ``torch.fx`` cannot trace is returned as it is, in eval mode: the same function,
-    only slower.
+    If ``torch.fx`` cannot trace the network, the copy is returned unfused, in eval mode: the same
+    function, only slower.
 
     Args:
-        network: it is not changed.
+        network: not changed.
     """
-    slim = network.for_inference()
+    inference_copy = network.for_inference()
     try:
-        graph = fx.symbolic_trace(slim)
+        graph = fx.symbolic_trace(inference_copy)
     except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
-        log.info("%s runs unfused, torch.fx cannot trace it: %s", type(network).__name__, error)
-        return slim
+        log.info("%s runs unfused: torch.fx cannot trace it: %s", type(network).__name__, error)
+        return inference_copy
     fold_batch_norms(graph)
     return graph
 
@@ -88,39 +88,39 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
 
 
 def image_convolutions(graph: fx.GraphModule) -> list[nn.Conv2d]:
-    """The convolutions that read the graph's input; none where anything else reads it too."""
+    """The convolutions that read the graph's input; empty if anything else reads it as well."""
     modules = dict(graph.named_modules())
     calls = _call_counts(graph)
     image = next(node for node in graph.graph.nodes if node.op == "placeholder")
-    found: list[nn.Conv2d] = []
+    convs: list[nn.Conv2d] = []
     for user in image.users:
         conv = _module(modules, user)
         if isinstance(conv, nn.Conv2d) and calls[user.target] == 1:
-            found.append(conv)
+            convs.append(conv)
         elif user.target not in (check_size, "size") and user.args[1:] != ("shape",):
             return []
-    return found
+    return convs
 
 
 def fusible_convolutions(graph: fx.GraphModule) -> list[FusedPattern]:
-    """Every convolution, in the order they run, with the addition and activation that follow it."""
-    found: list[FusedPattern] = []
+    """Every convolution, in execution order, with the addition and activation that follow it."""
+    patterns: list[FusedPattern] = []
     modules = dict(graph.named_modules())
     calls = _call_counts(graph)
-    taken: set[fx.Node] = set()
+    claimed: set[fx.Node] = set()
     for node in graph.graph.nodes:
         if not isinstance(_module(modules, node), nn.Conv2d) or calls[node.target] > 1:
             continue
         pattern = _pattern(modules, node)
-        if pattern.last in taken:
+        if pattern.last in claimed:
             pattern = FusedPattern(node, None, "none", node)  # both summands are convolutions
-        taken.add(pattern.last)
-        found.append(pattern)
-    return found
+        claimed.add(pattern.last)
+        patterns.append(pattern)
+    return patterns
 
 
 def replace_pattern(graph: fx.GraphModule, pattern: FusedPattern, module: nn.Module) -> None:
-    """Let ``module`` compute the pattern, from the convolution's input and what is added to it."""
+    """Replace the pattern by ``module``, called with the convolution's input and the summand."""
     conv, addition, last = pattern.conv, pattern.addition, pattern.last
     _replace(dict(graph.named_modules()), conv, module)
     if last is conv:
@@ -153,7 +153,7 @@ def _pattern(modules: dict[str, nn.Module], conv: fx.Node) -> FusedPattern:
 
 
 def _activation(modules: dict[str, nn.Module], node: fx.Node) -> str:
-    """``relu``, ``relu6``, or empty where the node is neither."""
+    """``relu``, ``relu6``, or empty if the node is neither."""
     module = _module(modules, node)
     if isinstance(module, nn.ReLU) or node.target in RELUS:
         return "relu"
@@ -167,14 +167,14 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _module(modules: dict[str, nn.Module], node: Any) -> nn.Module | None:
-    """The module that a node calls; None for any other node or value."""
+    """The module a node calls; None for any other node or value."""
     if not isinstance(node, fx.Node) or node.op != "call_module":
         return None
     return modules[str(node.target)]
 
 
 def _call_counts(graph: fx.GraphModule) -> dict[Any, int]:
-    """How often each module is called; one that is shared cannot be changed for one caller."""
+    """How often each module is called; a shared module cannot be changed for one caller only."""
     counts: dict[Any, int] = {}
     for node in graph.graph.nodes:
         if node.op == "call_module":
@@ -183,7 +183,7 @@ def _call_counts(graph: fx.GraphModule) -> dict[Any, int]:
 
 
 def _norm_before(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d | None:
-    """The convolution of normalised input as one of plain input; None where borders forbid it."""
+    """Fold the norm into the 1×1 convolution after it; None if padding or groups prevent it."""
     if conv.kernel_size != (1, 1) or conv.padding != (0, 0) or conv.groups != 1:
         return None
     assert norm.running_mean is not None and norm.running_var is not None
@@ -204,7 +204,7 @@ def _replace(modules: dict[str, nn.Module], node: fx.Node, module: nn.Module) ->
 
 
 def _skip(graph: fx.GraphModule, node: fx.Node) -> None:
-    """Take a node out; its users get its input."""
+    """Remove a node; its users read its input instead."""
     node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
     graph.graph.erase_node(node)
     graph.delete_submodule(str(node.target))

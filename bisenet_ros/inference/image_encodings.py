@@ -1,4 +1,4 @@
-"""The bytes of an image message as pixels: checked, viewed without a copy where possible."""
+"""Converts the bytes of image messages to pixels: checked first, and not copied if avoidable."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.codec import decode_bgr
 
 MAX_PIXELS = 1 << 26  # 67 megapixels; more is a broken or hostile header, not a camera
 
-Buffer = Any  # bytes, bytearray, array, memoryview, ndarray: what offers the buffer protocol
+Buffer = Any  # anything with the buffer protocol: bytes, bytearray, array, memoryview, ndarray
 
 
 class Pixels(NamedTuple):
@@ -25,14 +26,14 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How one encoding lies in memory and becomes three channels.
+    """The memory layout of one encoding, and its conversion to three channels.
 
     Attributes:
-        bytes_per_pixel: of one row's element; planar formats count their first plane.
-        convert: (H, W, bytes_per_pixel) uint8 → (H, W, 3) uint8; None where it already is that.
+        bytes_per_pixel: in the first plane, for planar formats.
+        convert: (H, W, bytes_per_pixel) uint8 → (H, W, 3) uint8; None if no conversion is needed.
         order: channel order of the result.
         even: sides that must be even: ``""``, ``"width"`` or ``"both"``.
-        planes: rows of data for each two rows of the image; 3 for 4:2:0 formats.
+        planes: rows of data per two image rows; 3 for 4:2:0 formats.
     """
 
     bytes_per_pixel: int
@@ -42,7 +43,7 @@ class Encoding:
     planes: int = 2
 
 
-def _by(code: int) -> Callable[[np.ndarray], np.ndarray]:
+def _cvt_color(code: int) -> Callable[[np.ndarray], np.ndarray]:
     def convert(view: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(view, code)
 
@@ -56,9 +57,9 @@ def _bayer(code: int) -> Callable[[np.ndarray], np.ndarray]:
         if height > 2 and width > 2:
             return cv2.cvtColor(mosaic, code)
         # OpenCV needs three rows and columns; mirrored rows keep the 2×2 pattern.
-        how = cv2.BORDER_REFLECT_101 if min(mosaic.shape) > 1 else cv2.BORDER_REPLICATE
-        grown = cv2.copyMakeBorder(mosaic, 0, 4, 0, 4, how)
-        return np.ascontiguousarray(cv2.cvtColor(grown, code)[:height, :width])
+        border = cv2.BORDER_REFLECT_101 if min(mosaic.shape) > 1 else cv2.BORDER_REPLICATE
+        padded = cv2.copyMakeBorder(mosaic, 0, 4, 0, 4, border)
+        return np.ascontiguousarray(cv2.cvtColor(padded, code)[:height, :width])
 
     return convert
 
@@ -68,17 +69,17 @@ def _grey16(view: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.convertScaleAbs(wide, alpha=255 / 65535), cv2.COLOR_GRAY2RGB)
 
 
-GREY = Encoding(1, _by(cv2.COLOR_GRAY2RGB))
-UYVY = Encoding(2, _by(cv2.COLOR_YUV2RGB_UYVY), even="width")
-YUYV = Encoding(2, _by(cv2.COLOR_YUV2RGB_YUY2), even="width")
+GREY = Encoding(1, _cvt_color(cv2.COLOR_GRAY2RGB))
+UYVY = Encoding(2, _cvt_color(cv2.COLOR_YUV2RGB_UYVY), even="width")
+YUYV = Encoding(2, _cvt_color(cv2.COLOR_YUV2RGB_YUY2), even="width")
 
 ENCODINGS = {
     "rgb8": Encoding(3),
     "bgr8": Encoding(3, order="bgr"),
     "8UC3": Encoding(3, order="bgr"),
-    "rgba8": Encoding(4, _by(cv2.COLOR_RGBA2RGB)),
-    "bgra8": Encoding(4, _by(cv2.COLOR_BGRA2RGB)),
-    "8UC4": Encoding(4, _by(cv2.COLOR_BGRA2RGB)),
+    "rgba8": Encoding(4, _cvt_color(cv2.COLOR_RGBA2RGB)),
+    "bgra8": Encoding(4, _cvt_color(cv2.COLOR_BGRA2RGB)),
+    "8UC4": Encoding(4, _cvt_color(cv2.COLOR_BGRA2RGB)),
     "mono8": GREY,
     "8UC1": GREY,
     "mono16": Encoding(2, _grey16),
@@ -91,37 +92,42 @@ ENCODINGS = {
     "uyvy": UYVY,
     "yuv422_yuy2": YUYV,
     "yuyv": YUYV,
-    "nv12": Encoding(1, _by(cv2.COLOR_YUV2RGB_NV12), even="both", planes=3),
-    "nv21": Encoding(1, _by(cv2.COLOR_YUV2RGB_NV21), even="both", planes=3),
+    "nv12": Encoding(1, _cvt_color(cv2.COLOR_YUV2RGB_NV12), even="both", planes=3),
+    "nv21": Encoding(1, _cvt_color(cv2.COLOR_YUV2RGB_NV21), even="both", planes=3),
 }
 
 
 def check_raw(encoding: str, height: int, width: int, step: int, length: int) -> None:
-    """Raise :class:`DataError` with the reason if a raw image's numbers do not fit together.
+    """Raise :class:`DataError` with the reason if a raw image's fields are inconsistent.
 
     Args:
         encoding: a name of ``ENCODINGS``.
         height, width: pixels.
         step: bytes from one row to the next.
-        length: bytes of data there are.
+        length: size of the data in bytes.
     """
     known = ENCODINGS.get(encoding)
     if known is None:
-        raise DataError(f"encoding {encoding[:40]!r} is unknown; known are {', '.join(ENCODINGS)}")
+        raise DataError(
+            f"encoding {encoding[:40]!r} is not supported; expected one of {', '.join(ENCODINGS)}"
+        )
     if height < 1 or width < 1:
-        raise DataError(f"size {width}×{height} is empty")
+        raise DataError(f"image size {width}×{height} is empty")
     if height * width > MAX_PIXELS:
-        raise DataError(f"size {width}×{height} is over the limit of {MAX_PIXELS} pixels")
+        raise DataError(f"image size {width}×{height} exceeds the limit of {MAX_PIXELS} pixels")
     if (known.even and width % 2) or (known.even == "both" and height % 2):
-        raise DataError(f"size {width}×{height} is odd, which {encoding} cannot be")
+        raise DataError(f"image size {width}×{height} is odd; {encoding} needs an even size")
     if step < width * known.bytes_per_pixel:
         raise DataError(
             f"step {step} is too small for {width} pixels of {encoding}; "
             f"expected at least {width * known.bytes_per_pixel}"
         )
-    needed = step * (height * known.planes // 2)
-    if length < needed:
-        raise DataError(f"data has {length} bytes; {height} rows of step {step} need {needed}")
+    required = step * (height * known.planes // 2)
+    if length < required:
+        raise DataError(
+            f"data has {length} bytes; expected at least {required} "
+            f"for {height} rows with a step of {step}"
+        )
 
 
 def from_raw(
@@ -135,15 +141,10 @@ def from_raw(
         big_endian: byte order of 16-bit values.
 
     Raises:
-        DataError: the numbers do not fit together; see :func:`check_raw`.
+        DataError: the fields are inconsistent; see :func:`check_raw`.
     """
-    flat = np.frombuffer(data, np.uint8)
-    check_raw(encoding, height, width, step, flat.size)
+    view = view_raw(data, encoding, height, width, step)
     known = ENCODINGS[encoding]
-    rows = height * known.planes // 2
-    size = known.bytes_per_pixel
-    table = flat[: rows * step].reshape(rows, step)[:, : width * size]
-    view = table.reshape(rows, width, size) if step == width * size else _strided(table, size)
     if known.convert is None:
         return Pixels(view, known.order)
     if encoding == "mono16" and big_endian:
@@ -151,8 +152,24 @@ def from_raw(
     return Pixels(known.convert(view), known.order)
 
 
+def view_raw(data: Buffer, encoding: str, height: int, width: int, step: int) -> np.ndarray:
+    """View a raw image as (rows, width, bytes per pixel) uint8, without copying.
+
+    Planar formats have more rows than the image; all others ``height``.
+
+    Raises:
+        DataError: the numbers do not fit together; see :func:`check_raw`.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    check_raw(encoding, height, width, step, flat.size)
+    known = ENCODINGS[encoding]
+    rows, size = height * known.planes // 2, known.bytes_per_pixel
+    table = flat[: rows * step].reshape(rows, step)[:, : width * size]
+    return table.reshape(rows, width, size) if step == width * size else _strided(table, size)
+
+
 def _strided(table: np.ndarray, size: int) -> np.ndarray:
-    """(rows, width · size) with padded rows as (rows, width, size), still without a copy."""
+    """View padded rows (rows, width · size) as (rows, width, size), without a copy."""
     rows, row_bytes = table.shape
     return np.lib.stride_tricks.as_strided(
         table, (rows, row_bytes // size, size), (table.strides[0], size, 1), writeable=False
@@ -160,39 +177,36 @@ def _strided(table: np.ndarray, size: int) -> np.ndarray:
 
 
 def check_compressed(data: Buffer) -> None:
-    """Raise :class:`DataError` unless this looks like a whole JPEG or PNG of a sane size.
+    """Raise :class:`DataError` unless this looks like a complete JPEG or PNG of a sane size.
 
-    Reads the header only, so a small file that would unpack to gigabytes is refused unopened.
+    Reads the header only, so a small file that would expand to gigabytes is never decoded.
     """
     view = memoryview(data).cast("B")
     head = bytes(view[:26])
     if head[:2] == b"\xff\xd8":
         height, width = _jpeg_size(view)
         if b"\xff\xd9" not in bytes(view[-64:]):
-            raise DataError(f"JPEG of {len(view)} bytes has no end marker; it was cut short")
+            raise DataError(f"JPEG of {len(view)} bytes has no end marker; it is truncated")
     elif head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR" and len(head) > 23:
         width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
         if b"IEND" not in bytes(view[-64:]):
-            raise DataError(f"PNG of {len(view)} bytes has no end chunk; it was cut short")
+            raise DataError(f"PNG of {len(view)} bytes has no end chunk; it is truncated")
     else:
         raise DataError(f"compressed data of {len(view)} bytes is neither JPEG nor PNG")
     if height < 1 or width < 1:
-        raise DataError(f"compressed size {width}×{height} is empty")
+        raise DataError(f"image size {width}×{height} is empty")
     if height * width > MAX_PIXELS:
-        raise DataError(f"compressed size {width}×{height} is over {MAX_PIXELS} pixels")
+        raise DataError(f"image size {width}×{height} exceeds the limit of {MAX_PIXELS} pixels")
 
 
 def from_compressed(data: Buffer) -> Pixels:
     """Decode a JPEG or PNG to BGR.
 
     Raises:
-        DataError: as :func:`check_compressed`, or the decoder gives up.
+        DataError: as :func:`check_compressed`, or the image cannot be decoded.
     """
     check_compressed(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"compressed data of {len(data)} bytes is corrupt and cannot be decoded")
-    return Pixels(image, "bgr")
+    return Pixels(decode_bgr(data), "bgr")
 
 
 def _jpeg_size(view: memoryview) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The plain way from an image to its class ids: float32 PyTorch, nothing fused, nothing guessed."""
+"""The reference implementation: image to class ids in plain float32 PyTorch, nothing fused."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from torch import Tensor
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last, pad_to_multiple
+from bisenet_ros.networks.layers import channels_last, pad_to_multiple, round_up
 
 LARGEST_SCALE = 4.0
 LARGEST_SIDE = 8192  # pixels
 
 
 class Predictor:
-    """A network, called with one image after another; what scores are measured with.
+    """Segments one image at a time; scores are measured with it.
 
-    It sees what the node's network sees: the image resized as bytes, bilinearly, to the input
-    size, padded at the bottom and the right; logits brought to the image's size bilinearly. With
-    ``flip`` or several ``scales`` the softmax probabilities of all views are averaged.
+    The network gets the same input as in the node: the uint8 image resized bilinearly to the
+    input size and padded at the bottom and the right. Its logits are upsampled bilinearly to the
+    image's size. With ``flip`` or several ``scales``, the softmax probabilities of all views are
+    averaged.
 
     Args:
-        network: it is copied, not changed; its auxiliary heads are left out.
-        card: tells mean and std of the images, and the input size.
-        device: of torch.
+        network: copied, not changed; the copy has no auxiliary heads.
+        card: gives mean and std of the images, and the input size.
+        device: the torch device.
         size: (height, width) in pixels of the input at scale 1; None for the card's resolution.
-            Sides are rounded up to multiples of the network's stride, as the Segmenter does.
-        flip: look at the mirrored image, too.
+            Sides are rounded up to multiples of the network's stride, as in the Segmenter.
+        flip: also segment the mirrored image.
         scales: factors on ``size``; one view each.
 
     Attributes:
-        sizes: (height, width) of the input, one for each scale.
+        sizes: (height, width) of the input, one per scale.
 
     Raises:
-        ArgumentError: a scale is not above 0 and at most 4, there is none, or one makes the input
-            too large.
+        ArgumentError: there are no scales, one is not above 0 and at most 4, or one makes the
+            input too large.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The likeliest class of each pixel; of equals the lowest id.
+        """The most probable class of each pixel; ties go to the lowest id.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -71,21 +72,21 @@ class Predictor:
             (H, W) uint8 ids.
         """
         views = [(size, flipped) for size in self.sizes for flipped in self.flips]
-        # TF32 has 10 bits of fraction, and the fastest algorithm of cuDNN is not always the same.
+        # TF32 has only 10 fraction bits, and cuDNN's autotuning is not reproducible.
         with torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         ):
             if len(views) == 1:
-                likely = self._logits(image, *views[0])
+                scores = self._logits(image, *views[0])
             else:
-                # A sum, since its largest is the mean's, built view by view to spare memory.
-                likely = self._logits(image, *views[0]).softmax(1)
+                # The sum has the same argmax as the mean; adding view by view saves memory.
+                scores = self._logits(image, *views[0]).softmax(1)
                 for view in views[1:]:
-                    likely += self._logits(image, *view).softmax(1)
-        return likely.argmax(1)[0].to(torch.uint8).cpu().numpy()
+                    scores += self._logits(image, *view).softmax(1)
+        return scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
 
     def _logits(self, image: np.ndarray, size: tuple[int, int], flipped: bool) -> Tensor:
-        """(1, n, H, W) float32 of the image seen at ``size``, mirrored if asked for."""
+        """Logits (1, n, H, W) float32 of the image at input size ``size``, mirrored if asked."""
         x = self._input(image, size)
         x = x.flip(3) if flipped else x
         logits = self.network(pad_to_multiple(x, self.network.multiple))
@@ -96,15 +97,15 @@ class Predictor:
 
     def _input(self, image: np.ndarray, size: tuple[int, int]) -> Tensor:
         """(1, 3, h, w) float32, normalised, channels last in memory."""
-        fitted = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-        pixels = torch.from_numpy(fitted).to(self.device).permute(2, 0, 1)[None]
+        resized = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        pixels = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None]
         return (pixels.float() / 255 - self.mean) / self.std
 
 
 def _sizes(
     size: tuple[int, int], scales: Sequence[float], stride: int
 ) -> tuple[tuple[int, int], ...]:
-    """The input's (height, width) at each scale, in multiples of ``stride``."""
+    """The input size (height, width) at each scale, in multiples of ``stride``."""
     if not scales or not all(math.isfinite(s) and 0 < s <= LARGEST_SCALE for s in scales):
         found = ", ".join(f"{s:g}" for s in scales) or "empty"
         raise ArgumentError(
@@ -112,7 +113,7 @@ def _sizes(
         )
     sizes = []
     for scale in scales:
-        height, width = (-(-max(1, round(side * scale)) // stride) * stride for side in size)
+        height, width = (round_up(max(1, round(side * scale)), stride) for side in size)
         if max(height, width) > LARGEST_SIDE:
             raise ArgumentError(
                 f"scale {scale:g} makes the input {height}×{width} (height × width); "

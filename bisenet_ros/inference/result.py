@@ -1,4 +1,4 @@
-"""What a caller asks of a Segmenter and what it gets back."""
+"""The outputs requested from a Segmenter, and the results it returns."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# What a frame goes through, in order; the times of each are reported under these names.
+STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to build beside the mask, and how.
+class OutputRequest:
+    """Which outputs to compute in addition to the mask, and how.
 
     Attributes:
-        confidence: build the confidence map.
-        overlay: build the overlay.
+        confidence: compute the confidence map.
+        overlay: draw the overlay.
         alpha: opacity of the palette in the overlay, 0–1.
-        threshold: pixels whose class is less probable become 255, 0–1.
+        threshold: pixels whose class has a lower probability (0–1) are set to 255.
     """
 
     confidence: bool = False
@@ -35,16 +38,16 @@ class Times:
 
 @dataclass(frozen=True)
 class Result:
-    """What one image became; all arrays have the image's own size.
+    """The outputs for one image; all arrays have the size of that image.
 
-    The arrays belong to the caller for as long as it refers to them or to views of them: their
-    memory is used again for a later image only when nothing refers to it any more.
+    The arrays belong to the caller as long as it holds a reference to them or to views of them:
+    their memory is reused for a later image only when no references are left.
 
     Attributes:
-        mask: (H, W) uint8 class ids, 255 where the class is less probable than the threshold.
-        confidence: (H, W) uint8, the winning class's probability · 255 rounded, or None.
+        mask: (H, W) uint8 class ids, 255 where the probability is below the threshold.
+        confidence: (H, W) uint8, the probability of the chosen class · 255, rounded; or None.
         overlay: (H, W, 3) uint8 RGB, or None.
-        times: of the batch the image was in.
+        times: of the batch the image was part of.
     """
 
     mask: np.ndarray

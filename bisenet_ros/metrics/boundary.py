@@ -6,12 +6,11 @@ share of its predicted boundary that lies within a tolerance of its true boundar
 of its true boundary that lies within the tolerance of the predicted one, F = 2PR / (P + R). The
 tolerance is their 0.75 % of the image's diagonal, here rounded up to whole pixels.
 
-What they leave open is settled so: a boundary pixel of a class has a neighbour to the left, to the
-right, above or below of another class. Pixels that are unlabelled in the truth neither have
-boundaries nor make any, and neither does the image's rim, for nobody could get those wrong. A
-distance is that of pixel centres, and one that equals the tolerance is within it. An image counts
-for the classes that have a boundary in its truth or in its mask; where one of the two has none,
-F is 0.
+What the paper leaves open is defined here: a boundary pixel of a class has a neighbour to the left,
+to the right, above or below of another class. Pixels that are unlabelled in the truth and the
+image border form no boundaries, since no mask could get those wrong. Distances are between
+pixel centres, and a distance equal to the tolerance is within it. An image counts for the classes
+that have a boundary in its truth or its mask; if only one of the two has one, F is 0.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ class BoundaryScores:
 
     Attributes:
         mean: over the classes that are defined, 0–1; NaN if none is.
-        f: (n,) float64, of each class the mean over the images it counts in; NaN if there is none.
-        images: (n,) int64, in how many images each class counts.
+        f: (n,) float64, per class the mean over the images it counts in; NaN if there is none.
+        images: (n,) int64, number of images each class counts in.
     """
 
     mean: float
@@ -45,12 +44,12 @@ class BoundaryScores:
 
 
 def tolerance(shape: tuple[int, ...]) -> int:
-    """Pixels that a boundary may be off in an image of (height, width): at least 1."""
+    """Tolerance in pixels for an image of (height, width), at least 1."""
     return math.ceil(TOLERANCE * math.hypot(shape[0], shape[1]))
 
 
 def summarise(images: Sequence[np.ndarray], num_classes: int) -> BoundaryScores:
-    """What :func:`boundary_f` gave for each image, as scores of all of them."""
+    """Aggregate the results of :func:`boundary_f` over all images."""
     table = np.array(images, np.float64).reshape(len(images), num_classes)
     f = np.array([mean(column) for column in table.T])
     return BoundaryScores(mean(f), f, np.count_nonzero(~np.isnan(table), axis=0))
@@ -63,7 +62,7 @@ def boundary_f(
 
     Args:
         truth: (H, W) uint8 ids, 255 unlabelled.
-        mask: (H, W) uint8 ids; a 255 is no class and has no score, but bounds those beside it.
+        mask: (H, W) uint8 ids; 255 is not scored, but does bound its neighbours.
         num_classes: how many classes there are.
         radius: the tolerance in pixels; None for :func:`tolerance` of the image.
 
@@ -72,17 +71,17 @@ def boundary_f(
     """
     radius = tolerance(truth.shape) if radius is None else radius
     labelled = truth != UNLABELLED
-    meant = np.where(_edges(truth, labelled), truth, UNLABELLED)
-    said = np.where(_edges(mask, labelled), mask, UNLABELLED)
-    occurring = np.union1d(meant, said)
+    truth_edges = np.where(_edges(truth, labelled), truth, UNLABELLED)
+    mask_edges = np.where(_edges(mask, labelled), mask, UNLABELLED)
+    occurring = np.union1d(truth_edges, mask_edges)
     f = np.full(num_classes, np.nan)
     for index in occurring[occurring < num_classes]:
-        f[index] = _f_score(meant == index, said == index, radius)
+        f[index] = _f_score(truth_edges == index, mask_edges == index, radius)
     return f
 
 
 def _edges(ids: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """(H, W) bool: labelled pixels beside a labelled pixel of another id."""
+    """(H, W) bool: labelled pixels next to a labelled pixel of another id."""
     edges = np.zeros(ids.shape, np.bool_)
     for one, other in (
         (np.s_[:, 1:], np.s_[:, :-1]),
@@ -94,19 +93,19 @@ def _edges(ids: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _f_score(meant: np.ndarray, said: np.ndarray, radius: int) -> float:
+def _f_score(truth: np.ndarray, mask: np.ndarray, radius: int) -> float:
     """F of a true and a predicted boundary, (H, W) bool each; at least one has a pixel."""
-    # No distance that matters leaves the rectangle around both.
-    left, top, width, height = cv2.boundingRect((meant | said).view(np.uint8))
+    # Crop to the bounding box of both.
+    left, top, width, height = cv2.boundingRect((truth | mask).view(np.uint8))
     inside = np.s_[top : top + height, left : left + width]
-    meant, said = meant[inside], said[inside]
-    precision = _share_near(said, meant, radius)
-    recall = _share_near(meant, said, radius)
+    truth, mask = truth[inside], mask[inside]
+    precision = _share_near(mask, truth, radius)
+    recall = _share_near(truth, mask, radius)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _share_near(points: np.ndarray, others: np.ndarray, radius: int) -> float:
-    """Share of the points that lie within ``radius`` of one of the others; 0 if any are none."""
+    """Share of the points that lie within ``radius`` of one of the others; 0 if either is empty."""
     if not points.any() or not others.any():
         return 0.0
     away = (~others).view(np.uint8)

@@ -12,16 +12,16 @@ from bisenet_ros.labels import UNLABELLED
 
 @dataclass(frozen=True)
 class Scores:
-    """What a confusion matrix says.
+    """Scores of a confusion matrix.
 
     Attributes:
         miou: mean IoU over the classes that occur in truth or prediction, 0–1.
-        pixel_accuracy: share of labelled pixels whose class is right.
-        frequency_weighted_iou: mean IoU over the classes that occur in the truth, each as heavy
-            as its share of the labelled pixels (Long, Shelhamer, Darrell, arXiv 1411.4038, §5).
+        pixel_accuracy: share of labelled pixels with the right class.
+        frequency_weighted_iou: mean IoU over the classes that occur in the truth, weighted
+            by their share of the labelled pixels (Long, Shelhamer, Darrell, arXiv 1411.4038, §5).
         iou, precision, recall: (n,) float64, NaN where undefined.
         confusion: rows truth, columns prediction, int64: (n, n), or (n, n + 1) where the last
-            column counts labelled pixels that were given no class.
+            column counts labelled pixels that were predicted as unlabelled.
     """
 
     miou: float
@@ -43,22 +43,22 @@ def scores(confusion: np.ndarray) -> Scores:
     """Scores of a confusion matrix (n, n), rows truth, columns prediction.
 
     An unlabelled prediction on a labelled pixel belongs in a last, extra column: pass (n, n + 1)
-    and it counts as a miss of the true class and a hit of none.
+    and it counts as a miss of the true class.
     """
     n = confusion.shape[0]
     hits = np.diagonal(confusion).astype(np.float64)
     truth = confusion.sum(1).astype(np.float64)
-    found = confusion.sum(0).astype(np.float64)[:n]
+    predicted = confusion.sum(0).astype(np.float64)[:n]
     with np.errstate(invalid="ignore", divide="ignore"):
-        iou = hits / (truth + found - hits)
-        precision, recall = hits / found, hits / truth
+        iou = hits / (truth + predicted - hits)
+        precision, recall = hits / predicted, hits / truth
         accuracy = hits.sum() / truth.sum()
         weighted = (truth * np.nan_to_num(iou)).sum() / truth.sum()
     return Scores(mean(iou), float(accuracy), float(weighted), iou, precision, recall, confusion)
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean of what is defined; NaN if nothing is."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
@@ -67,7 +67,7 @@ def confusion_matrix(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> n
     """Count pixels by true and predicted class.
 
     Args:
-        truth: uint8 ids of any shape; 255 is left out.
+        truth: uint8 ids of any shape; 255 is ignored.
         mask: uint8 ids of the same shape; 255 is counted in the last column.
 
     Returns:
@@ -102,5 +102,5 @@ def per_class(
 
 
 def defined(value: float) -> float | None:
-    """The value as JSON knows it: None instead of NaN."""
+    """The value for JSON: None instead of NaN."""
     return None if np.isnan(value) else float(value)

@@ -24,12 +24,12 @@ from bisenet_ros.metrics.confusion import (
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-class Named(Protocol):
-    """An image of a data set, as far as it matters here."""
+class NamedSample(Protocol):
+    """An image of a data set; only its name is used here."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name."""
 
 
 class LabelledImages(Protocol):
@@ -40,8 +40,8 @@ class LabelledImages(Protocol):
         """Class names and colours."""
 
     @property
-    def samples(self) -> Sequence[Named]:
-        """One an image, in order."""
+    def samples(self) -> Sequence[NamedSample]:
+        """One per image, in order."""
 
     def __len__(self) -> int: ...
 
@@ -57,9 +57,9 @@ class ImageScores:
         index, name: of the image in its set.
         height, width: in pixels.
         miou: mean IoU over the classes that occur in its truth or its mask.
-        pixel_accuracy: share of its labelled pixels whose class is right.
+        pixel_accuracy: share of its labelled pixels with the right class.
         boundary_f: mean boundary F-score over the classes with a boundary.
-        boundary_tolerance: what its boundaries may be off, in pixels.
+        boundary_tolerance: tolerance of boundary_f, in pixels.
     """
 
     index: int
@@ -74,14 +74,14 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What was measured: scores over all pixels, boundaries over all images, and each image's."""
+    """Results: scores over all pixels, boundaries over all images, and scores per image."""
 
     scores: Scores
     boundary: BoundaryScores
     images: list[ImageScores]
 
     def figures(self, labels: LabelSet) -> dict[str, Any]:
-        """Everything as JSON values, with None where one is undefined."""
+        """All results as JSON values; None if undefined."""
         found = self.scores
         return {
             "miou": defined(found.miou),
@@ -101,19 +101,19 @@ def evaluate(
     predict: Predict,
     labelled: LabelledImages,
     num_classes: int,
-    tell: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Evaluated:
-    """Score ``predict`` on every image of a set, at the labels' own sizes.
+    """Score ``predict`` on every image of a set, at the labels' own size.
 
     Args:
-        predict: (H, W, 3) uint8 RGB → (H, W) uint8 ids, 255 where it is none.
+        predict: (H, W, 3) uint8 RGB → (H, W) uint8 ids, 255 for unlabelled.
         labelled: the set.
-        num_classes: of the network.
-        tell: called with the number of images done, after each.
+        num_classes: number of classes of the network.
+        on_progress: called with the number of images done, after each.
 
     Raises:
-        DataError: an image cannot be read, a label holds an id that the network has no class for,
-            or not one pixel is labelled.
+        DataError: an image cannot be read, a label contains an id that the network has no class
+            for, or no pixel is labelled.
     """
     confusion = np.zeros((num_classes, num_classes + 1), np.int64)
     images: list[ImageScores] = []
@@ -127,18 +127,18 @@ def evaluate(
         edges.append(boundary.boundary_f(truth, mask, num_classes))
         images.append(_image_scores(index, name, truth.shape, scores(counts), edges[-1]))
         confusion += counts
-        if tell is not None:
-            tell(index + 1)
+        if on_progress is not None:
+            on_progress(index + 1)
     if not confusion.any():
         raise DataError(
-            f"{len(labelled)} images hold no labelled pixel, so there is nothing to score; "
+            f"{len(labelled)} images have no labelled pixel, so there is nothing to score; "
             "expected class ids in their labels"
         )
     return Evaluated(scores(confusion), boundary.summarise(edges, num_classes), images)
 
 
 def ends(images: Sequence[ImageScores], count: int) -> tuple[list[ImageScores], list[ImageScores]]:
-    """Up to ``count`` images each of the best, best first, and of the worst, worst first.
+    """Up to ``count`` of the best images, best first, and of the worst, worst first.
 
     No image is in both; images without a score are in neither.
     """
@@ -151,7 +151,7 @@ def _check_ids(name: str, truth: np.ndarray, num_classes: int) -> None:
     stray = truth[(truth >= num_classes) & (truth != UNLABELLED)]
     if stray.size:
         raise DataError(
-            f"the label of {name} holds id {stray[0]}, but the network has {num_classes} classes: "
+            f"the label of {name} has id {stray[0]}, but the network has {num_classes} classes: "
             f"expected 0 to {num_classes - 1}, or {UNLABELLED} for unlabelled"
         )
 

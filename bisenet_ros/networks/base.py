@@ -1,4 +1,4 @@
-"""What every network of this package offers to those who train and run it."""
+"""The interface that every network of this package implements for training and inference."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class SegmentationNetwork(nn.Module):
         multiple: H and W must be multiples of it.
         config: the frozen dataclass it was built from; plain values, with the fields
             ``num_classes`` and ``auxiliary`` (whether the auxiliary heads are built) at least.
-        head_prefixes: prefixes of the modules that turn features into classes; recipes may train
-            them faster than the rest.
-        auxiliary_prefixes: prefixes of the modules that only training needs.
+        head_prefixes: name prefixes of the segmentation heads; recipes may train them with a
+            higher learning rate.
+        auxiliary_prefixes: name prefixes of the modules used in training only.
         auxiliary_weight: the paper's weight of each auxiliary loss.
-        smallest_batch: images that a training step needs; 2 where a batch norm follows a global
-            mean, since it would see one value per channel of a single image.
+        smallest_batch: minimum batch size in training; 2 where a batch norm follows global
+            pooling, since a single image would give it one value per channel.
     """
 
     architecture: str
@@ -62,26 +62,26 @@ class SegmentationNetwork(nn.Module):
         check_size(images, self.multiple, type(self).__name__)
 
     def check_batch(self, images: Tensor) -> None:
-        """Raise ValueError if training on fewer images than ``smallest_batch``."""
+        """Raise ValueError in training mode on a batch of fewer than ``smallest_batch`` images."""
         if self.training and images.shape[0] < self.smallest_batch:
             raise ValueError(
-                f"{type(self).__name__} got {images.shape[0]} image to train on; it takes at least "
-                f"{self.smallest_batch} a batch, since it normalises a global mean over the batch"
+                f"{type(self).__name__} got a training batch of {images.shape[0]}; expected at "
+                f"least {self.smallest_batch} images, since a batch norm follows global pooling"
             )
 
     def for_inference(self: Network) -> Network:
         """A copy in eval mode without the auxiliary heads."""
-        slim = type(self)(replace(self.config, auxiliary=False))
+        network = type(self)(replace(self.config, auxiliary=False))
         state = {
             name: tensor
             for name, tensor in self.state_dict().items()
             if not name.startswith(self.auxiliary_prefixes)
         }
-        slim.load_state_dict(state)
-        return slim.eval()
+        network.load_state_dict(state)
+        return network.eval()
 
 
-@torch.fx.wrap  # one node of the graph, whatever it checks
+@torch.fx.wrap  # a single node in the traced graph
 def check_size(images: Tensor, multiple: int, name: str) -> None:
     """See :meth:`SegmentationNetwork.check_size`."""
     height, width = images.shape[-2:]

@@ -1,7 +1,7 @@
 """BiSeNetV2 (arXiv 2004.02147): two branches, guided aggregation, booster heads in training.
 
-Shapes in comments are (channels, height, width) of one image of (3, H, W) at width 1. Modules
-carry the names of the most widely published checkpoints, so those load without a table.
+Shapes in comments are (channels, height, width) for one image of (3, H, W) at width 1. Modules
+are named as in the most widely published checkpoints, so those load without a key table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STRIDE = 8  # input pixels per logit
 MULTIPLE = 32  # the deepest stage is at 1/32, so sides must be multiples of it
 
 
-# Largest values: a file that asks for more is broken or hostile, and would fill the memory.
+# Upper limits: a file that exceeds them is broken or hostile, and would exhaust the memory.
 LIMITS = {
     "num_classes": 4096,
     "width": 16,
@@ -34,12 +34,12 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class BiSeNetV2Config:
-    """What shapes a BiSeNetV2.
+    """Architecture options of BiSeNetV2.
 
     Attributes:
         num_classes: channels of the logits.
         width: the paper's α, a factor on every channel count.
-        depth: the paper's d, a factor on the number of gather-and-expansion layers a stage.
+        depth: the paper's d, a factor on the number of gather-and-expansion layers per stage.
         head_width: channels inside the segmentation head.
         aggregation: upsampling inside the guided aggregation layer: ``nearest``, ``bilinear``
             (align_corners=False) or ``bilinear_aligned`` (align_corners=True).
@@ -71,7 +71,7 @@ class BiSeNetV2Config:
         for name, most in LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                raise ValueError(f"{name} is {value!r}; expected a whole number from 1 to {most}")
+                raise ValueError(f"{name} is {value!r}; expected an integer from 1 to {most}")
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ class BiSeNetV2(SegmentationNetwork):
     """The whole network.
 
     ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 32. In eval mode
-    it returns logits (N, n, H/8, W/8), in training mode a :class:`TrainingOutput`. Bring logits
-    to image size with :func:`bisenet_ros.networks.upsample`.
+    it returns logits (N, n, H/8, W/8), in training mode a :class:`TrainingOutput`. Upsample them
+    to the image size with :func:`bisenet_ros.networks.upsample`.
 
     Raises:
-        ValueError: if H or W is no multiple of 32; padding is the caller's work.
+        ValueError: H or W is not a multiple of 32; the caller has to pad.
     """
 
     architecture = "bisenetv2"
@@ -142,7 +142,7 @@ class BiSeNetV2(SegmentationNetwork):
                 # The residual branch adds nothing at the first step (arXiv 1706.02677, § 5.1).
                 nn.init.constant_(_weight(module.conv2[1]), 0.0)
             elif isinstance(module, Head):
-                # By fan-out few classes would start at logits of ±6, to be unlearned first.
+                # Fan-out scaling would start few classes at logits of ±6, to be unlearned first.
                 nn.init.normal_(_weight(module.conv_out[1]), std=0.01)
 
 
@@ -289,7 +289,7 @@ class GuidedAggregation(nn.Module):
         size = detail.shape[-2:]
         gate = self.right1(semantic)  # 128, H/32, W/32
         if self.aggregation == "nearest":
-            # Nearest commutes with the sigmoid, which then sees a sixteenth of the pixels.
+            # Nearest upsampling commutes with the sigmoid, which then runs on 1/16 of the pixels.
             gate = self._up(torch.sigmoid(gate), size)
         else:
             gate = torch.sigmoid(self._up(gate, size))

@@ -43,7 +43,7 @@ def conv(
     groups: int = 1,
     dilation: int = 1,
 ) -> nn.Conv2d:
-    """A convolution without bias whose padding keeps the size at stride 1."""
+    """A convolution without bias, padded to keep the size at stride 1."""
     padding = dilation * (kernel // 2)
     return nn.Conv2d(
         in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False
@@ -70,7 +70,7 @@ def initialise(network: nn.Module) -> None:
 
 
 def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring logits to ``size`` bilinearly, pixel centres at half (align_corners=False).
+    """Upsample logits bilinearly to ``size`` with half-pixel centres (align_corners=False).
 
     Args:
         logits: (N, n, h, w), any floating dtype.
@@ -80,6 +80,11 @@ def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
         (N, n, height, width), dtype of ``logits``.
     """
     return torch.nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple of ``multiple`` that is at least ``value``."""
+    return -(-value // multiple) * multiple
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
@@ -92,7 +97,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
     Returns:
         (N, C, ceil(H / multiple) · multiple, ceil(W / multiple) · multiple); the input itself
-        when nothing is missing.
+        if no padding is needed.
     """
     height, width = images.shape[-2:]
     below, right = -height % multiple, -width % multiple
@@ -102,7 +107,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def channels_last(network: nn.Module) -> None:
-    """Lay out convolution weights (out, in, k, k) in memory with the channels last, in place."""
+    """Convert the convolution weights (out, in, k, k) to the channels-last layout, in place."""
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Every network there is, by name. A new one takes a class, its config and an entry here."""
+"""All networks by name. A new one needs a class, its config and an entry here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NetworkSpec:
     Attributes:
         network: its class, built from ``config``; its ``architecture`` is its name here.
         config: a frozen dataclass of plain values, ``num_classes`` first.
-        help: one line for people who choose.
+        help: one line that helps users choose.
     """
 
     network: type[SegmentationNetwork]
@@ -57,7 +57,7 @@ def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
         options: other fields of the network's config.
 
     Raises:
-        ValueError: there is no such network or option, or a value is out of range.
+        ValueError: the network or an option is unknown, or a value is out of range.
     """
     if name not in NETWORKS:
         raise ValueError(f"network is {name!r}; expected one of {', '.join(NETWORKS)}")
@@ -65,5 +65,5 @@ def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
     try:
         config = spec.config(num_classes, **options)
     except TypeError as error:
-        raise ValueError(f"{name} does not take these options: {error}") from error
+        raise ValueError(f"{name} does not accept these options: {error}") from error
     return spec.network(config)

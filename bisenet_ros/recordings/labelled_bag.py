@@ -1,4 +1,4 @@
-"""The drive in a bag: camera frames and their labels, by their number."""
+"""A recorded drive in a bag: camera frames and their labels, by frame number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bisenet_ros.recordings.rosbag import COMPRESSED, Bag, Topic
 
 @dataclass(frozen=True)
 class Drive:
-    """What a bag holds, seen as a labelled drive.
+    """A bag as a labelled drive.
 
     Attributes:
         path: the bag.
@@ -31,11 +31,11 @@ class Drive:
 
     @classmethod
     def open(cls, path: Path, images: str, labels: str) -> Drive:
-        """Look through a bag once.
+        """Read the stamps of a bag.
 
         Raises:
-            DataError: it is unreadable, lacks a topic (those it has are listed), or a topic
-                carries no compressed images.
+            DataError: it is unreadable, lacks a topic (the message lists those it has), or a
+                topic is not of compressed images.
         """
         with Bag(path) as bag:
             topics = [bag.image_topic(images), bag.image_topic(labels)]
@@ -46,11 +46,11 @@ class Drive:
                     )
             stamps = [message.stamp_ns for message in bag.messages(topics[:1])]
         if not stamps:
-            raise DataError(f"{path} holds no message on {images}; record the drive again")
+            raise DataError(f"{path} has no messages on {images}; record the drive again")
         return cls(path, topics[0], topics[1], len(stamps), (stamps[-1] - stamps[0]) / 1e9)
 
     def read(self, numbers: Collection[int]) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
-        """Some frames by number: camera (H, W, 3) RGB and truth (H, W) ids, or None, both uint8."""
+        """Frames by number: camera (H, W, 3) RGB and truth (H, W) ids or None, both uint8."""
         images: dict[int, tuple[int, np.ndarray]] = {}
         truths: dict[int, np.ndarray] = {}
         with Bag(self.path) as bag:

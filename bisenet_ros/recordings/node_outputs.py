@@ -14,7 +14,7 @@ from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.codec import decode_ids, decode_rgb, encode_jpeg, encode_png
 from bisenet_ros.system.atomic_files import make_folder, write_bytes, write_json
 
-OVERLAY_QUALITY = 98  # a lossless overlay takes twenty times as long, beside a busy network
+OVERLAY_QUALITY = 98  # encoding without loss takes twenty times as long next to a busy network
 
 
 @dataclass(frozen=True)
@@ -23,36 +23,36 @@ class Recording:
 
     ``masks/STAMP.png`` (mono8 ids), ``overlays/STAMP.jpg``, ``labels.json`` (the node's
     ``~/labels``), ``diagnostics.json`` (the last of each status), ``metrics.json`` (the scores).
-    Reading raises :class:`DataError` where a file is missing or broken.
+    Reading raises :class:`DataError` if a file is missing or corrupt.
     """
 
     folder: Path
 
     @property
     def metrics(self) -> Path:
-        """File of the scores."""
+        """Path of the scores."""
         return self.folder / "metrics.json"
 
     def prepare(self, what: str) -> None:
-        """Create the folders; ArgumentError, naming ``what``, where that cannot be done."""
+        """Create the folders; ArgumentError, naming ``what``, if that fails."""
         for folder in (self.folder, self.folder / "masks", self.folder / "overlays"):
             make_folder(folder, what)
 
     def add_mask(self, stamp: int, mask: np.ndarray) -> None:
-        """Keep a mask (H, W) uint8."""
+        """Save a mask (H, W) uint8."""
         write_bytes(self.folder / "masks" / f"{stamp}.png", encode_png(mask))
 
     def add_overlay(self, stamp: int, overlay: np.ndarray) -> None:
-        """Keep an overlay (H, W, 3) uint8 RGB."""
+        """Save an overlay (H, W, 3) uint8 RGB."""
         content = encode_jpeg(overlay, OVERLAY_QUALITY)
         write_bytes(self.folder / "overlays" / f"{stamp}.jpg", content)
 
     def add_labels(self, message: dict[str, Any]) -> None:
-        """Keep what the node says on ``~/labels``."""
+        """Save the content of the node's ``~/labels``."""
         write_json(self.folder / "labels.json", message)
 
     def add_diagnostics(self, statuses: dict[str, Any]) -> None:
-        """Keep the last diagnostics, status by name."""
+        """Save the last diagnostics, status by name."""
         write_json(self.folder / "diagnostics.json", statuses)
 
     def mask_stamps(self) -> list[int]:
@@ -72,17 +72,17 @@ class Recording:
         return decode_rgb((self.folder / "overlays" / f"{stamp}.jpg").read_bytes())
 
     def diagnostics(self) -> dict[str, Any]:
-        """Status by name; empty as long as none came."""
+        """Status by name; empty if none was received yet."""
         path = self.folder / "diagnostics.json"
         return read_json(path) if path.exists() else {}
 
     def label_set(self) -> LabelSet:
-        """Class names and colours as the node told them."""
+        """Class names and colours as published by the node."""
         return label_set(read_json(self.folder / "labels.json"))
 
 
 def label_set(message: Any) -> LabelSet:
-    """The content of ``~/labels`` as a label set; DataError where it is something else."""
+    """The content of ``~/labels`` as a label set; DataError if it is malformed."""
     try:
         classes = sorted(message["classes"], key=lambda entry: entry["id"])
         if [entry["id"] for entry in classes] != list(range(len(classes))):
@@ -92,12 +92,12 @@ def label_set(message: Any) -> LabelSet:
         return LabelSet(names, colours)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"the labels topic holds no classes with id, name and color: {error!r}"
+            f"the labels topic is malformed ({error!r}); expected classes with id, name, color"
         ) from error
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in a file; DataError where there is none."""
+    """The JSON value in a file; DataError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Read rosbag2 recordings without ROS: which topics they hold, and their messages in order."""
+"""Reads rosbag2 recordings without ROS: their topics, and their messages in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 BAG_SUFFIXES = (".mcap", ".db3")
-# Last part of the names of images that no camera sends: ground truth, and what the node publishes.
+# Last part of the names of image topics that are not cameras: ground truth and node outputs.
 NOT_CAMERAS = frozenset({"label", "labels", "mask", "confidence", "overlay"})
 _TRANSPORT = "/compressed"  # image_transport's suffix of a compressed topic
 
@@ -48,7 +48,7 @@ class Topic:
 
     @property
     def camera_info(self) -> str:
-        """Name of the CameraInfo topic beside it, as camera drivers name it."""
+        """Name of the CameraInfo topic that camera drivers publish alongside."""
         return self.base.rpartition("/")[0] + "/camera_info"
 
 
@@ -58,7 +58,7 @@ class Message:
 
     Attributes:
         topic: where it was published.
-        stamp_ns: its header's stamp in ns; the log time where it has no header or a zero stamp.
+        stamp_ns: header stamp in ns; the log time if it has no header or a zero stamp.
         log_ns: when it was recorded, in ns.
         cdr: the serialised message, encapsulation header included.
     """
@@ -104,7 +104,7 @@ class Bag:
         self.topics = tuple(Topic(*key, count) for key, count in sorted(counts.items()))
 
     def close(self) -> None:
-        """Let go of the files; messages already read stay valid."""
+        """Close the files; messages already read stay valid."""
         if self._reader.is_open:
             self._reader.close()
 
@@ -120,18 +120,18 @@ class Bag:
         self.close()
 
     def find(self, name: str) -> Topic:
-        """The topic of that name; DataError, which lists all there are, if there is none."""
+        """The topic of that name; if there is none, a DataError that lists all topics."""
         for topic in self.topics:
             if topic.name == name:
                 return topic
-        raise DataError(f"{self.path} holds no topic {name}; it holds {_listed(self.topics)}")
+        raise DataError(f"{self.path} has no topic {name}; it has {_listed(self.topics)}")
 
     def image_topic(self, name: str | None = None) -> Topic:
         """The image topic of that name, or the only one that looks like a camera's.
 
         Raises:
-            DataError: the topic is missing or carries no images, or none or several could be
-                meant; those to choose from are listed.
+            DataError: the topic is missing or does not carry images, or the choice is not
+                unique; the message lists the candidates.
         """
         images = [topic for topic in self.topics if topic.is_image]
         if name is not None:
@@ -146,30 +146,28 @@ class Bag:
         if len(cameras) == 1:
             return cameras[0]
         if not cameras:
-            raise DataError(
-                f"{self.path} holds no camera's images; it holds {_listed(self.topics)}"
-            )
-        raise DataError(f"{self.path} holds several image topics; choose one: {_listed(cameras)}")
+            raise DataError(f"{self.path} has no camera image topic; it has {_listed(self.topics)}")
+        raise DataError(f"{self.path} has several image topics; choose one: {_listed(cameras)}")
 
     def messages(self, topics: Sequence[Topic]) -> Iterator[Message]:
         """Messages of the topics in the order they were recorded.
 
         Raises:
-            DataError: the file breaks off or is damaged, once the reading comes that far.
+            DataError: the file is truncated or damaged; raised on reaching that point.
         """
         chosen = {(topic.name, topic.type): topic for topic in topics}
-        wanted = [c for c in self._reader.connections if (c.topic, c.msgtype) in chosen]
-        if not wanted:
+        connections = [c for c in self._reader.connections if (c.topic, c.msgtype) in chosen]
+        if not connections:
             return
         with self._reading("is damaged"):
-            for connection, log_ns, cdr in self._reader.messages(wanted):
+            for connection, log_ns, cdr in self._reader.messages(connections):
                 topic = chosen[connection.topic, connection.msgtype]
                 stamp_ns = _header_stamp(cdr) if self._has_header(topic) else 0
                 yield Message(topic, stamp_ns or log_ns, log_ns, bytes(cdr), self)
 
     def deserialise(self, message: Message) -> Any:
         """What :attr:`Message.content` returns."""
-        with self._reading(f"holds a broken message on {message.topic.name}"):
+        with self._reading(f"has a broken message on {message.topic.name}"):
             return self._types(message.topic.type).deserialize_cdr(message.cdr, message.topic.type)
 
     def _has_header(self, topic: Topic) -> bool:
@@ -178,20 +176,20 @@ class Bag:
         return bool(fields) and fields[0][0] == "header"
 
     def _types(self, kind: str) -> Typestore:
-        """The type store of one type, of the bag's own definition where it embeds one.
+        """The type store of one type, from the bag's own definition if it embeds one.
 
-        One each, so that an odd definition of a topic that nobody reads does no harm.
+        One store per type, so that a bad definition of a topic that is not read does no harm.
         """
         if kind not in self._stores:
             connection = next(c for c in self._reader.connections if c.msgtype == kind)
-            with self._reading(f"holds a definition of {kind} that cannot be read"):
+            with self._reading(f"has an unreadable definition of {kind}"):
                 self._stores[kind] = _store(connection)
         return self._stores[kind]
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        # The library lets errors of its decoders (struct, zstd, YAML, assert) through, and which
-        # ones depends on where the damage lies; all of them mean the same to the user.
+        # The library passes on errors of its decoders (struct, zstd, YAML, assert), depending on
+        # where the damage is; to the user they all mean the same.
         try:
             yield
         except DataError:
@@ -201,7 +199,7 @@ class Bag:
             raise DataError(f"{self.path} {what} ({reason}); expected {_EXPECTED}") from error
 
 
-_EXPECTED = "a folder with metadata.yaml, a .mcap or a .db3, whole and not being recorded any more"
+_EXPECTED = "a folder with metadata.yaml, a .mcap or a .db3, complete and no longer being recorded"
 
 
 def _check_exists(path: Path) -> None:
@@ -209,10 +207,10 @@ def _check_exists(path: Path) -> None:
         raise DataError(f"{path} does not exist; expected {_EXPECTED}")
     if path.is_dir() and not (path / "metadata.yaml").is_file():
         inside = sorted(p.name for p in path.iterdir() if p.suffix in BAG_SUFFIXES)
-        hint = f"; pass {path / inside[0]} itself" if inside else f"; expected {_EXPECTED}"
-        raise DataError(f"{path} holds no metadata.yaml{hint}")
+        hint = f"; pass {path / inside[0]} instead" if inside else f"; expected {_EXPECTED}"
+        raise DataError(f"{path} has no metadata.yaml{hint}")
     if path.is_file() and path.suffix not in BAG_SUFFIXES:
-        raise DataError(f"{path} is no rosbag2; expected {_EXPECTED}")
+        raise DataError(f"{path} is not a rosbag2; expected {_EXPECTED}")
 
 
 def _reader_class() -> Any:
@@ -239,7 +237,7 @@ def _store(connection: Connection) -> Typestore:
         return store
     separator = "=" * 80 + "\n"
     for part in definition.data.split(separator):
-        # Several definitions in one are each led by a line "IDL: package/msg/Name".
+        # Each of several definitions starts with a line "IDL: package/msg/Name".
         body = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
         if body.strip():
             store.register(get_types_from_idl(body))
@@ -247,7 +245,7 @@ def _store(connection: Connection) -> Typestore:
 
 
 def _header_stamp(cdr: bytes) -> int:
-    """Stamp in ns of a message that begins with a std_msgs/Header, read without the rest."""
+    """Stamp in ns of a message that begins with a std_msgs/Header, without decoding the rest."""
     order = "<" if cdr[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{order}iI", cdr, 4)
     return seconds * 10**9 + nanoseconds

@@ -1,4 +1,4 @@
-"""Where played frames come from: a bag, a video file, a folder of images, a webcam."""
+"""Sources of frames to play: a bag, a video file, a folder of images, a webcam."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from bisenet_ros.recordings.rosbag import BAG_SUFFIXES, CAMERA_INFO, Bag, Messag
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 )
-DEFAULT_RATE = 15.0  # Hz, of images that do not say when they were taken
+DEFAULT_RATE = 15.0  # Hz, for images without stamps
 _WEBCAM = re.compile(r"(?:webcam:|/dev/video)(\d+)")
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class SourceFrame:
     """One camera image of a source, not decoded yet.
 
     Attributes:
-        stamp_ns: when it was taken, in ns; only differences count where the source is not stamped.
-        load: gives the bag's message, or (H, W, 3) uint8 BGR; DataError if it is broken. Call it
-            before asking for the next frame.
-        beside: messages of other topics that belong to this frame, as (ns after it, message).
+        stamp_ns: when it was taken, in ns; only differences count if the source is not stamped.
+        load: returns the bag's message, or (H, W, 3) uint8 BGR; DataError if it is corrupt. Call it
+            before requesting the next frame.
+        companions: messages of other topics that belong to this frame, as (ns after it, message).
     """
 
     stamp_ns: int
     load: Callable[[], Message | np.ndarray]
-    beside: tuple[tuple[int, Message], ...] = ()
+    companions: tuple[tuple[int, Message], ...] = ()
 
 
 class Source(Protocol):
-    """What the player needs of a source.
+    """The interface of a source.
 
     Attributes:
         name: what the user called it.
         period_ns: nominal time between two frames.
         stamped: whether the frames carry recorded stamps.
-        live: whether frames come in their own time and cannot be played again.
+        live: whether frames arrive in real time and cannot be replayed.
     """
 
     name: str
@@ -55,18 +55,18 @@ class Source(Protocol):
     stamped: bool
     live: bool
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """All frames, from the first one; callable again unless the source is live."""
 
     def close(self) -> None:
-        """Let go of files and devices."""
+        """Close files and devices."""
 
 
 def open_source(name: str, topic: str | None = None, also: Sequence[str] = ()) -> Source:
     """Open what ``name`` stands for; ``topic`` and ``also`` choose topics of a bag.
 
     Raises:
-        ArgumentError: topics are given for something that is no bag.
+        ArgumentError: topics are given for something other than a bag.
         DataError: it is missing or unreadable, or the bag lacks a topic.
     """
     path = Path(name)
@@ -75,7 +75,9 @@ def open_source(name: str, topic: str | None = None, also: Sequence[str] = ()) -
     if is_bag:
         return BagSource(path, topic, also)
     if topic is not None or also:
-        raise ArgumentError(f"--topic and --also choose topics of a bag, but {name} is none")
+        raise ArgumentError(
+            f"--topic and --also choose topics of a bag, but {name} is not a bag; drop them"
+        )
     if webcam:
         return WebcamSource(name, int(webcam.group(1)))
     if not path.exists():
@@ -86,7 +88,9 @@ def open_source(name: str, topic: str | None = None, also: Sequence[str] = ()) -
     return FolderSource(path) if path.is_dir() else VideoSource(path)
 
 
-def cut(frames: Iterator[Frame], start: float, duration: float | None) -> Iterator[Frame]:
+def cut(
+    frames: Iterator[SourceFrame], start: float, duration: float | None
+) -> Iterator[SourceFrame]:
     """The frames from ``start`` seconds after the first one on, for ``duration`` seconds."""
     origin: int | None = None
     begin = round(start * 1e9)
@@ -101,7 +105,7 @@ def cut(frames: Iterator[Frame], start: float, duration: float | None) -> Iterat
 
 
 class BagSource:
-    """The images of one topic of a bag, with its camera_info and further topics beside them."""
+    """The images of one topic of a bag, with its camera_info and further topics alongside."""
 
     stamped = True
     live = False
@@ -118,17 +122,17 @@ class BagSource:
             raise
         self.camera_info = self._find_camera_info()
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames in the order recorded.
 
-        A message beside the images belongs to the frame recorded last before it, or to the next
-        one if it is not older than that: a driver may send camera_info first.
+        Any other message belongs to the last frame recorded before it, or to the next one if its
+        stamp is not older: a driver may publish camera_info first.
         """
-        beside = (*self.also, *([self.camera_info] if self.camera_info else []))
+        companions = (*self.also, *([self.camera_info] if self.camera_info else []))
         current: Message | None = None
         early: list[Message] = []
         since: list[Message] = []
-        for message in self.bag.messages([self.topic, *beside]):
+        for message in self.bag.messages([self.topic, *companions]):
             if message.topic != self.topic:
                 since.append(message)
                 continue
@@ -152,13 +156,13 @@ class BagSource:
         return None
 
 
-def _bag_frame(message: Message, beside: list[Message]) -> Frame:
-    delays = tuple((max(0, other.log_ns - message.log_ns), other) for other in beside)
-    return Frame(message.stamp_ns, lambda: message, delays)
+def _bag_frame(message: Message, companions: list[Message]) -> SourceFrame:
+    delays = tuple((max(0, other.log_ns - message.log_ns), other) for other in companions)
+    return SourceFrame(message.stamp_ns, lambda: message, delays)
 
 
 class FolderSource:
-    """The images of a folder, sorted as people sort: frame2 before frame10."""
+    """The images of a folder, in natural order: frame2 before frame10."""
 
     stamped = False
     live = False
@@ -172,17 +176,17 @@ class FolderSource:
             bags = sorted(p for p in path.iterdir() if p.suffix in BAG_SUFFIXES)
             hint = f"; to play the bag inside, pass {bags[0]}" if bags else ""
             raise DataError(
-                f"{path} holds neither images ({', '.join(sorted(IMAGE_SUFFIXES))}) nor a bag's "
+                f"{path} has neither images ({', '.join(sorted(IMAGE_SUFFIXES))}) nor a bag's "
                 f"metadata.yaml{hint}"
             )
 
-    def frames(self) -> Iterator[Frame]:
-        """One frame a file, at the default rate."""
+    def frames(self) -> Iterator[SourceFrame]:
+        """One frame per file, at the default rate."""
         for index, path in enumerate(self.paths):
-            yield Frame(round(index * 1e9 / DEFAULT_RATE), partial(_read_image, path))
+            yield SourceFrame(round(index * 1e9 / DEFAULT_RATE), partial(_read_image, path))
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Does nothing; no file stays open."""
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -193,7 +197,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 def _read_image(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{path} cannot be read as an image")
+        raise DataError(f"{path} cannot be read as an image; replace or remove it")
     return image
 
 
@@ -212,22 +216,24 @@ class VideoSource:
         self.rate = rate if 0 < rate < 1e4 else DEFAULT_RATE  # NaN and 0: the file does not say
         self.period_ns = round(1e9 / self.rate)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames in the order shown."""
         capture = self._open()
         try:
             index = 0
             while capture.grab():
-                yield Frame(round(index * 1e9 / self.rate), lambda: _retrieve(capture, self.name))
+                yield SourceFrame(
+                    round(index * 1e9 / self.rate), lambda: _retrieve(capture, self.name)
+                )
                 index += 1
         finally:
             capture.release()
 
     def close(self) -> None:
-        """Nothing is kept open between two rounds."""
+        """Does nothing; no file stays open between passes."""
 
     def _open(self) -> cv2.VideoCapture:
-        # Its decoder prints lines of its own to stderr; the one below says enough.
+        # The decoder prints its own errors to stderr; the message below is enough.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
@@ -251,18 +257,18 @@ class WebcamSource:
         if not device.exists():
             others = sorted(str(p) for p in device.parent.glob("video*"))
             raise DataError(
-                f"{name}: there is no {device}; this machine has {', '.join(others) or 'no webcam'}"
+                f"{name}: no {device}; this machine has {', '.join(others) or 'no webcam'}"
             )
         self.capture = cv2.VideoCapture(number)
         if not self.capture.isOpened():
-            raise DataError(f"{name}: {device} gives no images; is it a camera, and free to use?")
-        self.capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a queue would only make frames old
+            raise DataError(f"{name}: {device} delivers no images; is it a camera, and not in use?")
+        self.capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # queued frames would only get old
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames as they come, stamped with the wall clock."""
         while self.capture.grab():
-            yield Frame(time.time_ns(), lambda: _retrieve(self.capture, self.name))
-        raise DataError(f"{self.name} gives no more images; was it unplugged?")
+            yield SourceFrame(time.time_ns(), lambda: _retrieve(self.capture, self.name))
+        raise DataError(f"{self.name} stopped delivering images; was it unplugged?")
 
     def close(self) -> None:
         """Free the device."""
@@ -272,5 +278,5 @@ class WebcamSource:
 def _retrieve(capture: cv2.VideoCapture, name: str) -> np.ndarray:
     good, image = capture.retrieve()
     if not good:
-        raise DataError(f"{name} holds a frame that cannot be decoded")
+        raise DataError(f"{name} has a frame that cannot be decoded")
     return image

@@ -1,4 +1,4 @@
-"""report.html of a drive: everything about it on one page that needs no other file."""
+"""report.html of a drive, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.charts import Series, line_chart
-from bisenet_ros.report.figure import View
+from bisenet_ros.report.data import Facts, ReportData, ReportImage, machine_facts
 from bisenet_ros.report.formatting import number
 from bisenet_ros.report.html import (
     class_rows,
@@ -19,10 +18,9 @@ from bisenet_ros.report.html import (
     heat_picture,
     heat_rows,
     legend,
-    pictures,
 )
 
-LARGEST_FILM = 24 << 20  # bytes; a longer film is linked, so that the page still opens at once
+LARGEST_FILM = 24 << 20  # bytes; a larger video is linked, to keep the page small
 SAMPLE_BAG = "camvid_drive"
 SAMPLE_CREDIT = Markup(
     "Frames and labels: CamVid. Gabriel J. Brostow, Julien Fauqueur, Roberto Cipolla, "
@@ -31,64 +29,48 @@ SAMPLE_CREDIT = Markup(
     "Vijay Badrinarayanan and Roberto Cipolla for SegNet. "
     '<a href="https://creativecommons.org/licenses/by-nc/4.0/">CC BY-NC 4.0</a>: research and '
     "personal use. Changed: JPEG instead of PNG; void became 255. The shipped "
-    "weights saw other frames of the same drive in training, so their scores flatter."
+    "weights were trained on other frames of the same drive, so the scores are optimistic."
 )
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A frame with its pictures: its number in the drive, its mIoU, and the view."""
-
-    number: int
-    miou: float
-    view: View
-
-
-@dataclass(frozen=True)
-class Story:
-    """What the report is made of.
+class BagReportData(ReportData):
+    """What the report of a bag shows besides.
 
     Attributes:
-        metrics: from :func:`bisenet_ros.demo.metrics.metrics`.
-        labels: class names and colours.
-        numbers: frame number in the drive by stamp (ns).
+        numbers: frame number in the recording by stamp (ns).
         hero: the frame shown large.
-        best, worst: some frames at either end of the score.
         film: the MP4 of overlays, or None.
     """
 
-    metrics: dict[str, Any]
-    labels: LabelSet
-    numbers: dict[int, int]
-    hero: Shown | None = None
-    best: list[Shown] = field(default_factory=list)
-    worst: list[Shown] = field(default_factory=list)
+    numbers: dict[int, int] = field(default_factory=dict)
+    hero: ReportImage | None = None
     film: Path | None = None
 
 
-def render(story: Story) -> str:
+def render(data: BagReportData) -> str:
     """The page as HTML."""
-    metrics, labels = story.metrics, story.labels
+    metrics, labels = data.metrics, data.labels
     return fill(
         "drive.html.j2",
         m=metrics,
-        film=film_source(story.film),
-        hero=None if story.hero is None else tiles(story.hero, labels),
-        best=[tiles(shown, labels) for shown in story.best],
-        worst=[tiles(shown, labels) for shown in story.worst],
+        film=film_source(data.film),
+        hero=None if data.hero is None else data.hero.tiles(labels),
+        best=[image.tiles(labels) for image in data.best],
+        worst=[image.tiles(labels) for image in data.worst],
         legend=legend(labels),
         classes=class_rows(metrics, labels),
         heat=heat_rows(metrics["confusion"], labels),
         heat_picture=heat_picture(metrics["confusion"]),
-        miou_chart=Markup(miou_chart(story)),
-        age_chart=Markup(age_chart(story)),
+        miou_chart=Markup(miou_chart(data)),
+        age_chart=Markup(age_chart(data)),
         facts=facts(metrics),
         credit=SAMPLE_CREDIT if metrics["drive"]["bag"] == SAMPLE_BAG else None,
     )
 
 
 def film_source(film: Path | None) -> dict[str, str] | None:
-    """The film inside the page, or a link to the file beside it where it is large."""
+    """The video embedded in the page, or a link to the file if it is large."""
     if film is None:
         return None
     if film.stat().st_size > LARGEST_FILM:
@@ -96,15 +78,9 @@ def film_source(film: Path | None) -> dict[str, str] | None:
     return {"data": data_uri("video/mp4", film.read_bytes())}
 
 
-def tiles(shown: Shown, labels: LabelSet) -> dict[str, Any]:
-    """The pictures of a frame as URLs."""
-    name = f"Frame {shown.number + 1}"
-    return {"name": name, "miou": shown.miou, "pictures": pictures(shown.view, labels)}
-
-
-def miou_chart(story: Story) -> str:
+def miou_chart(data: BagReportData) -> str:
     """MIoU and pixel accuracy of each frame."""
-    frames = _in_order(story)
+    frames = _in_order(data)
     series = [
         Series("mIoU", "first", [(n, f["miou"]) for n, f in frames]),
         Series("pixel accuracy", "second", [(n, f["pixel_accuracy"]) for n, f in frames]),
@@ -112,29 +88,29 @@ def miou_chart(story: Story) -> str:
     return line_chart("Scores along the drive", "frame", "share", series, (0, 1))
 
 
-def age_chart(story: Story) -> str:
+def age_chart(data: BagReportData) -> str:
     """Age of each mask at its arrival, with the median and the 95th percentile."""
-    frames = _in_order(story)
+    frames = _in_order(data)
     series = [Series("age", "first", [(n, f["age_ms"]) for n, f in frames])]
     for key, style in (("p50", "second"), ("p95", "third")):
-        level = story.metrics[f"age_ms_{key}"]
+        level = data.metrics[f"age_ms_{key}"]
         if level is not None:
-            ends = (1, max(2, len(story.numbers)))
+            ends = (1, max(2, len(data.numbers)))
             series.append(Series(key, style, [(n, level) for n in ends]))
     return line_chart("Age of the masks", "frame", "ms", series)
 
 
-def _in_order(story: Story) -> list[tuple[int, dict[str, Any]]]:
+def _in_order(data: BagReportData) -> list[tuple[int, dict[str, Any]]]:
     """The masks' figures by frame number; a mask of a stamp that was never played has none."""
-    known = [f for f in story.metrics["frames"] if f["stamp"] in story.numbers]
+    known = [f for f in data.metrics["frames"] if f["stamp"] in data.numbers]
     return sorted(
-        ((story.numbers[f["stamp"]] + 1, f) for f in known), key=lambda numbered: numbered[0]
+        ((data.numbers[f["stamp"]] + 1, f) for f in known), key=lambda numbered: numbered[0]
     )
 
 
-def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Titled lists of (name, value): drive, way of a frame, model, machine."""
-    drive, host = metrics["drive"], metrics["machine"]
+def facts(metrics: dict[str, Any]) -> Facts:
+    """Titled lists of (name, value): drive, stage times, model, machine."""
+    drive = metrics["drive"]
     return [
         (
             "Drive",
@@ -152,15 +128,5 @@ def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             [(stage, number(ms, 2, "ms")) for stage, ms in metrics["stage_ms"].items()],
         ),
         ("Model", [(key.replace("_", " "), str(v)) for key, v in metrics["model"].items()]),
-        (
-            "Machine",
-            [
-                ("processor", host["processor"]),
-                ("cores", str(host["cores"])),
-                ("memory", number(host["memory_gib"], 1, "GiB")),
-                ("system", host["system"]),
-                ("Python", host["python"]),
-                ("ROS", host["ros_distro"]),
-            ],
-        ),
+        machine_facts(metrics["machine"]),
     ]

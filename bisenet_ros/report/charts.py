@@ -1,4 +1,4 @@
-"""Line charts as SVG that takes its colours from the page, so that light and dark both fit."""
+"""Line charts as SVG with the page's colours, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# Stand-ins that matplotlib writes and the page's own colours then take the place of.
+# Placeholders that matplotlib writes, replaced by the page's colours.
 COLOURS = {
     "first": "#010101",
     "second": "#020202",
@@ -39,10 +39,10 @@ def line_chart(
     """The chart as an ``<svg>`` element for an HTML page that sets ``--first`` and its like.
 
     Args:
-        title: what the chart shows, for those who cannot see it.
+        title: accessible title of the chart.
         x_label, y_label: of the axes, with units.
-        series: the lines, in the order of the key.
-        y_range: lowest and highest value shown; None for what the points need.
+        series: the lines, in the order of the legend.
+        y_range: lowest and highest value shown; None for automatic.
     """
     settings: dict[Any, Any] = {
         "svg.fonttype": "none",

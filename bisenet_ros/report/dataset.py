@@ -1,8 +1,8 @@
-"""report.html of an evaluation: what a network scores on a data set, on one page."""
+"""report.html of an evaluation: scores of a network on a data set, on one page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -11,51 +11,25 @@ from markupsafe import Markup
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.charts import Series, line_chart
+from bisenet_ros.report.data import Facts, ReportData, ReportImage, machine_facts
 from bisenet_ros.report.figure import View
-from bisenet_ros.report.formatting import number
 from bisenet_ros.report.html import (
     class_rows,
     fill,
     heat_picture,
     heat_rows,
     legend,
-    pictures,
     shares,
 )
 
-WIDEST = 960  # pixels; larger pictures are shrunk, or a page of Cityscapes would have 20 MB
+WIDEST = 960  # pixels; larger images are shrunk, or a Cityscapes page would take 20 MB
 MISTAKES = 8  # pairs of classes listed
 SMALLEST_MISTAKE = 0.01  # of the true class
 
 
-@dataclass(frozen=True)
-class Shown:
-    """An image with its pictures: its name in the set, its mIoU, and the view."""
-
-    name: str
-    miou: float
-    view: View
-
-
-@dataclass(frozen=True)
-class Story:
-    """What the report is made of.
-
-    Attributes:
-        metrics: as metrics.json holds them.
-        labels: class names and colours.
-        best, worst: some images at either end of the score.
-    """
-
-    metrics: dict[str, Any]
-    labels: LabelSet
-    best: list[Shown] = field(default_factory=list)
-    worst: list[Shown] = field(default_factory=list)
-
-
-def render(story: Story) -> str:
+def render(data: ReportData) -> str:
     """The page as HTML."""
-    metrics, labels = story.metrics, story.labels
+    metrics, labels = data.metrics, data.labels
     return fill(
         "evaluation.html.j2",
         m=metrics,
@@ -65,18 +39,17 @@ def render(story: Story) -> str:
         heat_picture=heat_picture(metrics["confusion"]),
         confusions=mistakes(metrics["confusion"], labels),
         chart=Markup(chart(metrics["images"])),
-        best=[tiles(shown, labels) for shown in story.best],
-        worst=[tiles(shown, labels) for shown in story.worst],
-        legend=legend_of([*story.best, *story.worst], labels),
+        best=[tiles(shown, labels) for shown in data.best],
+        worst=[tiles(shown, labels) for shown in data.worst],
+        legend=legend_of([*data.best, *data.worst], labels),
         facts=facts(metrics),
         credit=" · ".join(filter(None, (metrics["data"]["source"], metrics["data"]["licence"]))),
     )
 
 
-def tiles(shown: Shown, labels: LabelSet) -> dict[str, Any]:
-    """The pictures of an image as URLs."""
-    view = shrunk(shown.view)
-    return {"name": shown.name, "miou": shown.miou, "pictures": pictures(view, labels)}
+def tiles(image: ReportImage, labels: LabelSet) -> dict[str, Any]:
+    """The pictures of an image as URLs, none wider than ``WIDEST``."""
+    return replace(image, view=shrunk(image.view)).tiles(labels)
 
 
 def shrunk(view: View, widest: int = WIDEST) -> View:
@@ -93,8 +66,8 @@ def shrunk(view: View, widest: int = WIDEST) -> View:
     return View(fit(view.image), fit(view.truth), fit(view.mask), fit(view.overlay))
 
 
-def legend_of(shown: list[Shown], labels: LabelSet) -> list[tuple[str, str]]:
-    """(name, colour) of the classes to be seen in the pictures; sets may have hundreds."""
+def legend_of(shown: list[ReportImage], labels: LabelSet) -> list[tuple[str, str]]:
+    """(name, colour) of the classes in the images shown; sets may have hundreds."""
     seen: set[int] = set()
     for each in shown:
         seen.update(np.unique(each.view.truth).tolist(), np.unique(each.view.mask).tolist())
@@ -102,7 +75,7 @@ def legend_of(shown: list[Shown], labels: LabelSet) -> list[tuple[str, str]]:
 
 
 def mistakes(confusion: list[list[int]], labels: LabelSet) -> list[dict[str, Any]]:
-    """The pairs of classes that are mistaken most, as shares of the true class, largest first."""
+    """The most confused pairs of classes, as shares of the true class, largest first."""
     table = shares(confusion)
     np.fill_diagonal(table, 0)
     entries = [*legend(labels), ("none", None)]
@@ -139,9 +112,8 @@ def span(values: list[int]) -> str:
     return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
-def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Titled lists of (name, value): weights, data, way, machine."""
-    host = metrics["machine"]
+def facts(metrics: dict[str, Any]) -> Facts:
+    """Titled lists of (name, value): weights, data, settings, machine."""
     return [
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         (
@@ -153,16 +125,7 @@ def facts(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
-        (
-            "Machine",
-            [
-                ("processor", host["processor"]),
-                ("cores", str(host["cores"])),
-                ("memory", number(host["memory_gib"], 1, "GiB")),
-                ("system", host["system"]),
-                ("Python", host["python"]),
-            ],
-        ),
+        machine_facts(metrics["machine"]),
     ]
 
 

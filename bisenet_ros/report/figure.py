@@ -1,4 +1,4 @@
-"""One frame as a picture for people: camera, truth, prediction and overlay with a legend."""
+"""One frame as a figure: camera, truth, prediction and overlay with a legend."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _smooth(rgb: np.ndarray, height: int) -> np.ndarray:
 
 
 def _crisp(rgb: np.ndarray, height: int) -> np.ndarray:
-    """Resize flat colours: enlarged by whole pixels first, so that only edges get mixed."""
+    """Resize flat colours: repeat whole pixels first, so that only edges are blended."""
     times = -(-2 * PANEL // rgb.shape[1])
     large = rgb.repeat(times, 0).repeat(times, 1)
     return cv2.resize(large, (PANEL, height), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Figures in words, alike on the terminal and in the reports."""
+"""Number formatting for the terminal and the reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reports have in common: the way from figures and pictures to HTML."""
+"""Common parts of the reports: figures and images to HTML."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jinja2
 import numpy as np
 
@@ -18,8 +17,8 @@ from bisenet_ros.report.formatting import number, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURE_QUALITY = 85
-LARGEST_TABLE = 40  # classes; a confusion matrix of more is drawn as a picture
-HIT, MISS = (59, 130, 246), (239, 68, 68)  # seen on white and on black alike
+LARGEST_TABLE = 40  # classes; larger confusion matrices are drawn as an image
+HIT, MISS = (59, 130, 246), (239, 68, 68)  # visible on white and on black
 CELL = 4  # pixels of the picture for one entry of the matrix
 
 
@@ -43,7 +42,7 @@ def css(colour: tuple[int, int, int]) -> str:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """``content`` as a URL of its own."""
+    """``content`` as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -80,9 +79,9 @@ def class_rows(metrics: dict[str, Any], labels: LabelSet) -> list[dict[str, Any]
 
 
 def shares(confusion: list[list[int]]) -> np.ndarray:
-    """The confusion matrix (n, n + 1) as shares of each true class; zeros where it has no pixels.
+    """The confusion matrix (n, n + 1) as shares of each true class; zeros if it has no pixels.
 
-    Without its last column, the unlabelled predictions, where that is empty.
+    The last column, unlabelled predictions, is dropped if it is empty.
     """
     counts = np.array(confusion, np.float64)
     if not counts[:, -1].any():
@@ -112,6 +111,4 @@ def heat_picture(confusion: list[list[int]]) -> str | None:
     diagonal = np.arange(len(table))
     picture[diagonal, diagonal, :3] = HIT
     picture[..., 3] = np.rint(255 * np.sqrt(table))
-    large = picture.repeat(CELL, 0).repeat(CELL, 1)
-    stored = cv2.cvtColor(large, cv2.COLOR_RGBA2BGRA)
-    return data_uri("image/png", cv2.imencode(".png", stored)[1].tobytes())
+    return data_uri("image/png", encode_png(picture.repeat(CELL, 0).repeat(CELL, 1)))

@@ -1,4 +1,4 @@
-"""Films that every browser plays: H.264, yuv420p, BT.709, the index at the front."""
+"""MP4 videos that every browser plays: H.264, yuv420p, BT.709, index at the front."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
-BT709 = 1  # ITU-T H.273 code point of primaries, transfer and matrix alike
+BT709 = 1  # ITU-T H.273 code point of primaries, transfer and matrix
 QUALITY = "20"  # x264's constant rate factor
 
 
@@ -19,10 +19,10 @@ def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: floa
 
     Args:
         path: the file.
-        frames: (number, (H, W, 3) uint8 RGB) in rising order of number; a frame stands at
-            ``number / rate`` seconds, so that a missing one leaves the film's time right. All have
-            the first one's size; an odd last row or column is left out, as yuv420p asks for.
-        rate: frames a second.
+        frames: (number, (H, W, 3) uint8 RGB) in ascending order; a frame is shown at
+            ``number / rate`` seconds, so that missing frames do not shift the others. All have
+            the first one's size; an odd last row or column is cropped, as yuv420p requires.
+        rate: frames per second.
 
     Returns:
         How many frames were written.
@@ -55,7 +55,7 @@ def _stream(
     stream.width, stream.height = width, height
     stream.pix_fmt = "yuv420p"
     stream.time_base = stream.codec_context.time_base = 1 / speed
-    # Without these a player guesses the matrix from the size, and the classes' colours drift.
+    # Without these, players guess the matrix from the size and class colours shift.
     context = stream.codec_context
     context.color_primaries = context.color_trc = context.colorspace = BT709
     return stream

@@ -1,4 +1,4 @@
-"""A camera that waits for what becomes of each image: part of ``benchmark --ros``.
+"""A camera that waits for the mask and overlay of each image: part of ``benchmark --ros``.
 
 ``python -m bisenet_ros.ros.benchmark_camera TOPIC NODE HEIGHTxWIDTH COUNT RESULT``
 """
@@ -21,12 +21,12 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from bisenet_ros.benchmark.frames import read_frames
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.ros import messages, qos
 
 WARM_UP = 5
-RETRY = 5.0  # seconds after which an image that brought nothing back counts as lost
-SETTLE = 2.5  # seconds; diagnostics come once in one
-STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
+TIMEOUT_S = 5.0  # seconds without mask and overlay before an image counts as lost
+SETTLE = 2.5  # seconds; diagnostics are published once per second
 
 
 class BenchmarkCamera(Node):
@@ -34,7 +34,7 @@ class BenchmarkCamera(Node):
 
     Args:
         topic: of the images.
-        node: whose outputs are waited for, ``/name``.
+        node: the node whose outputs it waits for, ``/name``.
     """
 
     def __init__(self, topic: str, node: str) -> None:
@@ -47,11 +47,11 @@ class BenchmarkCamera(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def send(self, pixels: np.ndarray, number: int) -> float | None:
-        """Milliseconds until mask and overlay of the image were here; None if they got lost."""
+        """Milliseconds until the image's mask and overlay arrived; None if they got lost."""
         stamp = Time(sec=number, nanosec=0)
         started = time.perf_counter()
         self._images.publish(messages.to_image(Header(stamp=stamp), pixels, "bgr8"))
-        while time.perf_counter() - started < RETRY:
+        while time.perf_counter() - started < TIMEOUT_S:
             if all(self.arrived.get(output) == number for output in ("mask", "overlay")):
                 return 1e3 * (time.perf_counter() - started)
             rclpy.spin_once(self, timeout_sec=0.5)
@@ -70,7 +70,7 @@ class BenchmarkCamera(Node):
 
 
 def measure(camera: BenchmarkCamera, size: tuple[int, int], count: int) -> dict[str, Any]:
-    """Send ``count`` images after a warm-up; figures as a row of the benchmark holds them."""
+    """Send ``count`` images after a warm-up; returns the values of a benchmark row."""
     frames = read_frames(size)
     times: list[float] = []
     lost = number = 0
@@ -99,7 +99,7 @@ def measure(camera: BenchmarkCamera, size: tuple[int, int], count: int) -> dict[
 
 
 def _added(camera: dict[str, str]) -> float | None:
-    """What the node spends on a frame beside the pipeline: handing over, viewing, publishing."""
+    """Milliseconds per frame outside the pipeline: hand-over, decoding, publishing."""
     spent = [_number(camera.get(f"{stage}_ms_p50", "")) for stage in ("wait", "decode", "publish")]
     return None if None in spent else sum(v for v in spent if v is not None)
 

@@ -1,7 +1,7 @@
 """The executable ``camera_player``: see ``bisenet_ros.ros.player.node``.
 
-What is heavy is imported only after the signals are in hand, so that a Ctrl-C meanwhile does not
-end in a traceback.
+Heavy imports happen only after the signal handlers are installed, so that Ctrl-C during startup
+does not end in a traceback.
 """
 
 from __future__ import annotations

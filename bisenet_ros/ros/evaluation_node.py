@@ -1,7 +1,7 @@
 """The executable ``evaluation_node``: see ``bisenet_ros.ros.evaluation.node``.
 
-SIGINT or SIGTERM ends it: it writes what it has and leaves with 0. What is heavy is imported only
-after the signals are in hand, so that a Ctrl-C meanwhile does not end in a traceback.
+On SIGINT or SIGTERM it writes its scores and exits with 0. Heavy imports happen only after the
+signal handlers are installed, so that Ctrl-C during startup does not end in a traceback.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGINT, SIGTERM or ``stop_after_idle``; 0, or the exit code of what went wrong."""
+    """Run until SIGINT, SIGTERM or ``stop_after_idle``; 0, or the exit code of the error."""
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())

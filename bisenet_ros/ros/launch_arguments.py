@@ -1,6 +1,6 @@
-"""What the launch files take and what it means for the node, as plain values.
+"""Launch arguments and how they map to node parameters, as plain values.
 
-The launch files turn this into launch's own objects; here it is tested without launch installed.
+The launch files turn these into launch's own objects; this module needs no launch to be tested.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, expected
 from bisenet_ros.system.environment import recommended_environment
 
-PATIENCE = (
-    "4.0"  # seconds; the node leaves within 2 of SIGINT, a starved machine may need twice that
+TIMEOUT_S = (
+    "4.0"  # seconds; the node exits within 2 of SIGINT, an overloaded machine may need twice that
 )
 BOOLEANS = ("true", "false", "True", "False")  # Python launch files pass the latter two
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -29,7 +29,7 @@ LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 class Argument:
     """One launch argument: what ``--show-args`` prints.
 
-    Without ``default`` it must be given, without ``choices`` it takes any text.
+    Without ``default`` it is required; without ``choices`` it accepts any text.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Argument:
 
 
 def _of_parameter(name: str) -> Argument:
-    """The launch argument that sets the node's parameter of that name."""
+    """The launch argument that sets the node parameter ``name``."""
     default, metadata = getattr(Parameters(), name), FIELDS[name].metadata
     description = metadata["description"]
     if metadata["low"] is not None:
@@ -62,7 +62,7 @@ def _of_parameter(name: str) -> Argument:
     return Argument(name, str(default), description, metadata["choices"])
 
 
-# The node's parameters that the launch line can set; the others are set by a params file.
+# Node parameters that can be set as launch arguments; the others need a params file.
 PARAMETERS = (
     "weights",
     "num_classes",
@@ -83,67 +83,65 @@ PARAMETERS = (
 
 
 def segment_arguments(params_file: str) -> tuple[Argument, ...]:
-    """The arguments of segment.launch.py; ``params_file`` is the one taken where none is given."""
+    """The arguments of segment.launch.py; ``params_file`` is the default of that argument."""
     return (
         *map(_of_parameter, PARAMETERS),
-        Argument(
-            "params_file", params_file, "YAML file of parameters; the launch arguments given win"
-        ),
+        Argument("params_file", params_file, "YAML parameter file; launch arguments override it"),
         Argument("namespace", "", "namespace of the node and its topics"),
-        Argument("node_name", "bisenet", "name of the node; its topics are below it"),
-        Argument("use_sim_time", "false", "take the time from /clock", BOOLEANS),
+        Argument("node_name", "bisenet", "name of the node; prefix of its topics"),
+        Argument("use_sim_time", "false", "use the time from /clock", BOOLEANS),
         Argument("rviz", "false", "show camera, mask and overlay in rviz2", BOOLEANS),
-        Argument("log_level", "info", "least severe message that is logged", LOG_LEVELS),
+        Argument("log_level", "info", "minimum severity of logged messages", LOG_LEVELS),
     )
 
 
 REPLAY = (
-    Argument("bag", None, "rosbag2 to play: its folder, or an .mcap or .db3 file"),
-    Argument("rate_factor", "1.0", "speed of the replay; 1.0: as recorded"),
-    Argument("loop", "false", "start the bag again when it ends", BOOLEANS),
-    Argument("labels_topic", "/camera/labels/compressed", "true class ids in the bag, to score by"),
-    Argument("out", "out/replay", "folder that the scores are written into"),
+    Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
+    Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
+    Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
+    Argument("labels_topic", "/camera/labels/compressed", "ground-truth class ids in the bag"),
+    Argument("out", "out/replay", "output folder for the scores"),
 )
 
 
 def node_parameters(given: Mapping[str, str]) -> dict[str, Any]:
-    """The node's parameters that the launch arguments ``given`` set, in their own types.
+    """Node parameters set by the launch arguments ``given``, converted to their types.
 
-    Only what was given is in it, so that the params file decides about the rest. Arguments that
-    are none of the node's parameters are left out.
+    Only arguments that were given are included, so the params file decides the rest. Arguments
+    that are not node parameters are left out.
 
     Raises:
-        ArgumentError: a value does not fit its parameter; names both, and what would fit.
+        ArgumentError: a value does not fit its parameter; names both, and what is allowed.
     """
     chosen = {name: _typed(name, given[name]) for name in PARAMETERS if name in given}
     if "use_sim_time" in given:
         chosen["use_sim_time"] = _boolean("use_sim_time", given["use_sim_time"])
     if "image_topic" in chosen and "image_topics" not in chosen:
-        # A camera named on the launch line replaces the several that a params file may name.
+        # image_topic on the command line replaces any image_topics in the params file.
         chosen["image_topics"] = [""]
     return chosen
 
 
 def process_options(configurations: Mapping[str, str]) -> dict[str, Any]:
-    """Options of every process that the launch files start: environment, output and end.
+    """Options of every process that the launch files start: environment, output, shutdown.
 
     ``configurations`` are launch's own; a ``launch-prefix`` in it (a debugger, say) is kept. Give
-    each process a name beside these, or launch calls it by its prefix.
+    each process a name as well, or launch names it after its prefix.
     """
     options = {
         "additional_env": recommended_environment(os.environ),
         "output": "screen",
-        "sigterm_timeout": PATIENCE,
-        "sigkill_timeout": PATIENCE,
+        "sigterm_timeout": TIMEOUT_S,
+        "sigkill_timeout": TIMEOUT_S,
     }
     if shutil.which("setpriv") and "launch-prefix" not in configurations:
-        # launch that is ended by SIGTERM leaves its children behind; with this they get SIGINT.
+        # A launch killed by SIGTERM leaves its children running; with this they get SIGINT.
         options["prefix"] = "setpriv --pdeathsig INT"
     return options
 
 
 def is_true(text: str) -> bool:
-    """Whether a launch argument out of ``BOOLEANS`` says true."""
+    """Whether a launch argument, one of ``BOOLEANS``, is true."""
     return text.lower() == "true"
 
 
@@ -162,12 +160,12 @@ def existing_file(name: str, text: str) -> str:
     """The path that a launch argument names, ``~`` resolved, or :class:`ArgumentError`."""
     path = Path(text).expanduser()
     if not path.is_file():
-        raise ArgumentError(f"{name} is {text!r}, and there is no such file; pass {name}:=PATH")
+        raise ArgumentError(f"{name} is {text!r}, which does not exist; pass {name}:=PATH")
     return str(path)
 
 
 def full_name(*parts: str) -> str:
-    """A node's or topic's absolute name: ``parts`` joined, from the last absolute one on."""
+    """A node's or topic's absolute name: ``parts`` joined, starting at the last absolute one."""
     whole: list[str] = []
     for part in parts:
         whole = [part] if part.startswith("/") else [*whole, part]
@@ -175,16 +173,16 @@ def full_name(*parts: str) -> str:
 
 
 def bag_transport(bag: str, image_topic: str) -> str:
-    """``raw`` or ``compressed``: how the bag holds ``image_topic``.
+    """``raw`` or ``compressed``: how the bag stores ``image_topic``.
 
-    A single file, unlike a bag's folder, has no list of topics beside it: ``raw`` is assumed.
+    A single file, unlike a bag folder, has no metadata.yaml: ``raw`` is assumed.
 
     Raises:
-        DataError: there is no such bag, or it holds the topic in neither way.
+        DataError: the bag does not exist, or has the topic in neither form.
     """
     path = Path(bag).expanduser()
     if not bag or not path.exists():
-        raise DataError(f"bag is {bag!r}, and there is no such file or folder; pass bag:=PATH")
+        raise DataError(f"bag is {bag!r}, which does not exist; pass bag:=PATH")
     if path.is_file():
         return "raw"
     topics = _bag_topics(path / "metadata.yaml")
@@ -192,8 +190,10 @@ def bag_transport(bag: str, image_topic: str) -> str:
         return "raw"
     if f"{image_topic}/compressed" in topics:
         return "compressed"
-    held = ", ".join(topics) or "nothing"
-    raise DataError(f"{bag} holds no {image_topic}; it holds {held}; pass image_topic:=TOPIC")
+    available = ", ".join(topics) or "none"
+    raise DataError(
+        f"{bag} has no topic {image_topic}; topics: {available}; pass image_topic:=TOPIC"
+    )
 
 
 def _bag_topics(metadata: Path) -> list[str]:
@@ -203,17 +203,19 @@ def _bag_topics(metadata: Path) -> list[str]:
         return sorted(entry["topic_metadata"]["name"] for entry in counts)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"{metadata} is no bag's list of topics ({reason}); reindex it") from error
+        raise DataError(
+            f"{metadata} is not valid bag metadata ({reason}); run `ros2 bag reindex`"
+        ) from error
 
 
 def _typed(name: str, text: str) -> Any:
-    """The launch argument ``name`` in the type of its parameter, checked."""
+    """The launch argument ``name`` converted to its parameter's type and validated."""
     default = getattr(Parameters(), name)
     value: Any = text
     if isinstance(default, bool):
         return _boolean(name, text)
     if isinstance(default, list):
-        # A list of nothing has no type in a params file; one empty topic says the same.
+        # An empty list has no type in a params file; one empty topic is equivalent.
         return checked(name, _topics(text)) or [""]
     if isinstance(default, int | float):
         try:

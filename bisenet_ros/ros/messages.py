@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-import cv2
 import numpy as np
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -16,10 +16,11 @@ from bisenet_ros.inference.image_encodings import (
     from_compressed,
     from_raw,
 )
+from bisenet_ros.recordings.codec import encode_jpeg
 
 
 def check(message: Image | CompressedImage) -> None:
-    """Raise ``DataError`` with the reason unless the message can be an image; microseconds."""
+    """Raise ``DataError`` with the reason unless the message can be an image; cheap."""
     if isinstance(message, CompressedImage):
         check_compressed(message.data)
         return
@@ -30,7 +31,7 @@ def to_pixels(message: Image | CompressedImage) -> Pixels:
     """The message's pixels, (H, W, 3) uint8: a view of its data where the encoding allows.
 
     Raises:
-        DataError: the message is no image; the reason is in the text.
+        DataError: the message is not a valid image; the text gives the reason.
     """
     if isinstance(message, CompressedImage):
         return from_compressed(message.data)
@@ -45,7 +46,7 @@ def to_pixels(message: Image | CompressedImage) -> Pixels:
 
 
 def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """An Image of (H, W) or (H, W, channels) pixels, uint8 or uint16, under a camera's header."""
+    """An Image of (H, W) or (H, W, channels) pixels, uint8 or uint16, with a camera's header."""
     packed = np.ascontiguousarray(pixels)
     message = Image()
     message.header = header
@@ -56,19 +57,33 @@ def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     return message
 
 
-def to_jpeg(header: Header, rgb: np.ndarray, quality: int) -> CompressedImage:
-    """A JPEG of (H, W, 3) uint8 RGB pixels, labelled as image_transport labels it."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+def to_jpeg(
+    header: Header, pixels: np.ndarray, quality: int, order: str = "rgb"
+) -> CompressedImage:
+    """A JPEG of (H, W, 3) uint8 pixels, labelled as image_transport labels it."""
     message = CompressedImage()
     message.header = header
-    message.format = "rgb8; jpeg compressed bgr8"
-    message.data = to_bytes(data)
+    message.format = f"{order}8; jpeg compressed bgr8"
+    message.data = array("B", encode_jpeg(pixels, quality, order))
     return message
 
 
+def stamp_ns(stamp: Time) -> int:
+    """A stamp in nanoseconds.
+
+    ``rclpy.time.Time.from_msg`` raises on negative seconds, which a message can carry.
+    """
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Nanoseconds as a stamp."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return Time(sec=seconds, nanosec=rest)
+
+
 def to_bytes(pixels: np.ndarray) -> array:
-    """Packed pixels as an ``array('B')``, all that messages take without looking at each byte."""
+    """Packed pixels as an ``array('B')``, which messages accept without checking each byte."""
     data = array("B")
     data.frombytes(pixels.data.cast("B"))
     return data

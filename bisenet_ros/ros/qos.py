@@ -1,21 +1,28 @@
-"""QoS by rule: what to ask of a camera, what to offer those who listen."""
+"""QoS profiles: what to request from cameras, what to offer subscribers."""
 
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
 
 def newest(reliability: ReliabilityPolicy = RELIABLE) -> QoSProfile:
-    """Depth 1: a frame that was not taken in time is worth nothing."""
+    """Depth 1: only the newest frame matters."""
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability)
 
 
 def latched() -> QoSProfile:
-    """For what is said once and must reach those who come later."""
+    """For messages published once that late subscribers must still get."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=1,
@@ -29,69 +36,72 @@ def overridable() -> QoSOverridingOptions:
     return QoSOverridingOptions.with_default_policies()
 
 
-def offers(node: Node, topic: str) -> dict[str, ReliabilityPolicy]:
-    """The publishers of a topic by node name, and the reliability each offers."""
-    found = {}
+def offered_reliability(node: Node, topic: str) -> dict[str, ReliabilityPolicy]:
+    """The reliability that each publisher of a topic offers, by node name."""
+    result = {}
     for info in node.get_publishers_info_by_topic(topic):
         name = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-        found[name] = info.qos_profile.reliability
-    return found
+        result[name] = info.qos_profile.reliability
+    return result
 
 
-def wanted_reliability(asked: str, offered: dict[str, ReliabilityPolicy]) -> ReliabilityPolicy:
-    """What to subscribe with.
+def subscription_reliability(
+    requested: str, offered: dict[str, ReliabilityPolicy]
+) -> ReliabilityPolicy:
+    """The reliability to subscribe with.
 
     Args:
-        asked: the ``image_reliability`` parameter.
-        offered: from :func:`offers`.
+        requested: the ``image_reliability`` parameter.
+        offered: from :func:`offered_reliability`.
 
     Returns:
-        For ``auto``: reliable, unless a publisher offers less, which a reliable subscription
-        would never hear.
+        For ``auto``: reliable, unless a publisher offers best effort, with which a reliable
+        subscription would not match.
     """
-    if asked != "auto":
-        return RELIABLE if asked == "reliable" else BEST_EFFORT
+    if requested != "auto":
+        return RELIABLE if requested == "reliable" else BEST_EFFORT
     return BEST_EFFORT if BEST_EFFORT in offered.values() else RELIABLE
 
 
-def unmatched(reliability: ReliabilityPolicy, offered: dict[str, ReliabilityPolicy]) -> str:
-    """A sentence naming publishers a subscription of this reliability cannot hear, or ``""``."""
+def publisher_mismatch(
+    reliability: ReliabilityPolicy, offered: dict[str, ReliabilityPolicy]
+) -> str:
+    """A sentence naming the publishers that such a subscription does not match, or ``""``."""
     if reliability != RELIABLE:
         return ""
     names = sorted(name for name, offer in offered.items() if offer == BEST_EFFORT)
     if not names:
         return ""
     return (
-        f"{', '.join(names)} offers best_effort but the node asks for reliable, so nothing "
-        "arrives; set image_reliability to auto or best_effort"
+        f"{', '.join(names)} offers best_effort but the node requests reliable, so no images "
+        "arrive; set image_reliability to auto or best_effort"
     )
 
 
-def unheard(node: Node, topic: str) -> str:
-    """A sentence on subscribers that an output of ours cannot serve, both profiles named.
+def subscriber_mismatch(node: Node, topic: str) -> str:
+    """A sentence naming a subscriber whose QoS our output does not match, or ``""``.
 
-    Outputs are volatile, so a subscription that asks for transient_local hears nothing.
+    Outputs are volatile, so a subscription that requests transient_local receives nothing.
     """
     offered = [
         p for p in node.get_publishers_info_by_topic(topic) if p.node_name == node.get_name()
     ]
     for theirs in node.get_subscriptions_info_by_topic(topic):
         for ours in offered:
-            if _asks_more(theirs.qos_profile, ours.qos_profile):
+            if not _compatible(ours.qos_profile, theirs.qos_profile):
                 return (
-                    f"/{theirs.node_name} asks {topic} for {in_words(theirs.qos_profile)}, the "
-                    f"node offers {in_words(ours.qos_profile)}, so it hears nothing; change its "
-                    "profile, or the node's by qos_overrides"
+                    f"/{theirs.node_name} requests {describe(theirs.qos_profile)} on {topic} but "
+                    f"the node offers {describe(ours.qos_profile)}, so it receives nothing; change "
+                    "its QoS, or the node's with qos_overrides"
                 )
     return ""
 
 
-def in_words(profile: QoSProfile) -> str:
+def describe(profile: QoSProfile) -> str:
     """Reliability and durability of a profile, such as ``reliable, volatile``."""
     return f"{profile.reliability.name.lower()}, {profile.durability.name.lower()}"
 
 
-def _asks_more(theirs: QoSProfile, ours: QoSProfile) -> bool:
-    reliable = theirs.reliability == RELIABLE and ours.reliability == BEST_EFFORT
-    latched_only = DurabilityPolicy.TRANSIENT_LOCAL
-    return reliable or (theirs.durability == latched_only and ours.durability != latched_only)
+def _compatible(publisher: QoSProfile, subscription: QoSProfile) -> bool:
+    compatibility, _ = qos_check_compatible(publisher, subscription)
+    return compatibility != QoSCompatibility.ERROR

@@ -1,7 +1,7 @@
 """The executable ``segmentation_node``.
 
-What is heavy is imported only after the signals are in hand: importing torch takes seconds, and
-a Ctrl-C in them must not end in a traceback.
+Heavy imports happen only after the signal handlers are installed: importing torch takes seconds,
+and Ctrl-C during that time must not end in a traceback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _starting = True
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; 0, or the exit code of what kept it from starting."""
+    """Run the node until SIGINT or SIGTERM; 0, or the exit code of a startup error."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _on_signal)
     from bisenet_ros.ros.segmentation.executor import run
@@ -32,8 +32,8 @@ def _started() -> None:
 
 def _on_signal(sign: int, frame: FrameType | None) -> None:
     if _starting:
-        # Nothing is open yet that would have to be closed, and the import or the loading under
-        # way would not look at a flag for seconds.
+        # Nothing needs closing yet, and the import or model loading in progress would not check
+        # a flag for seconds.
         os._exit(0)
     _stop.set()
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files atomically: complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bisenet_ros.errors import ArgumentError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step; a reader never sees a part of it."""
+    """Replace the content of ``path`` atomically; readers never see a partial file."""
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -28,16 +28,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as JSON; NaN and infinity are refused, since JSON has none."""
+    """Write ``value`` to ``path`` as JSON, atomically; NaN and infinity are not valid JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 
 def make_folder(path: Path, what: str) -> Path:
-    """Create a folder with its parents, unless it exists; see that it can be written.
+    """Create a folder and its parents if needed, and check that it is writable.
 
     Raises:
-        ArgumentError: it cannot; ``what`` names the argument the folder came from.
+        ArgumentError: it is not; ``what`` names the argument that gave the folder.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -48,9 +48,9 @@ def make_folder(path: Path, what: str) -> Path:
 
 
 def check_writable(path: Path, what: str) -> None:
-    """See now that a file can be written later; ArgumentError, naming ``what``, if not."""
+    """Check early that a file can be written; ArgumentError, naming ``what``, if not."""
     if path.is_dir():
-        raise ArgumentError(f"{what} {path} is a folder; name a file")
+        raise ArgumentError(f"{what} {path} is a folder; pass the path of a file")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             return
@@ -60,16 +60,16 @@ def check_writable(path: Path, what: str) -> None:
 
 @contextlib.contextmanager
 def staged(out: Path, what: str) -> Iterator[Path]:
-    """A scratch folder; what lies in its ``results`` moves into ``out`` when the block ends well.
+    """A scratch folder; the files in its ``results`` move to ``out`` if the block succeeds.
 
-    Files of the same names are replaced; others in ``out`` stay. After an error ``out`` is as it
-    was, and does not exist if it did not.
+    Files of the same name are replaced; other files in ``out`` are kept. After an error ``out`` is
+    unchanged, and is not created if it did not exist.
 
     Raises:
-        ArgumentError: ``out`` cannot be written; ``what`` names the argument it came from.
+        ArgumentError: ``out`` is not writable; ``what`` names the argument it came from.
     """
     try:
-        # On the file system of ``out``, so that moving is renaming.
+        # On the file system of ``out``, so that files can be renamed into place.
         scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=_nearest_folder(out)))
     except OSError as error:
         raise ArgumentError(_cannot_write(out, what, error)) from error
@@ -84,7 +84,7 @@ def staged(out: Path, what: str) -> Iterator[Path]:
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The path itself if it exists, else its closest parent that does."""
+    """The path itself if it exists, else its closest existing parent."""
     path = path.absolute()
     while not path.exists():
         path = path.parent
@@ -92,7 +92,7 @@ def _nearest_folder(path: Path) -> Path:
 
 
 def _cannot_write(path: Path, what: str, error: OSError) -> str:
-    return f"{what} {path} cannot be written ({error.strerror}); name a folder that can"
+    return f"{what} {path} cannot be written ({error.strerror}); pass a writable folder"
 
 
 def _umask() -> int:

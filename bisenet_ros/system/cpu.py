@@ -1,4 +1,4 @@
-"""This machine's processor: its name, and whether it multiplies bfloat16."""
+"""This machine's processor: its name, and whether it supports bfloat16 arithmetic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as Linux reports it, with family and model, which tell more."""
+    """The processor's name as reported by Linux, with family and model, which are more precise."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
@@ -20,7 +20,7 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+    """Whether the CPU has bfloat16 instructions; emulated, bfloat16 is slower than float32."""
     try:
         text = cpuinfo.read_text()
     except OSError:

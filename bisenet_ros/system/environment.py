@@ -1,7 +1,7 @@
-"""The environment a process that moves images should start with.
+"""Recommended environment variables for processes that handle images.
 
-All of it is read by C libraries before Python's first line, so it is set by whoever starts the
-process: the launch files and ``make demo``. docs/performance.md has the measurements.
+C libraries read them before Python starts, so the parent process has to set them: the launch files
+and ``make demo`` do. docs/performance.md has the measurements.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bisenet_ros.system.share import share_file
 
-# glibc hands blocks above a threshold back to the kernel on each free; an image a message is then
-# thousands of page faults. With these the memory is kept and used again.
+# glibc returns blocks above a threshold to the kernel on each free, so every image message costs
+# thousands of page faults. With these settings the memory is kept and reused.
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-# Threads that spin between two operators starve every other process of the robot.
+# Threads that spin between operators starve the robot's other processes.
 OPENMP = {"OMP_WAIT_POLICY": "PASSIVE"}
-# Fast DDS 3, which came with Kilted, renamed the variable and an element of the file, and refuses
-# the old ones.
+# Fast DDS 3 (since Kilted) renamed the variable and an element of the file, and rejects the old
+# names.
 FASTDDS, FASTRTPS = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
 PROFILES = {FASTDDS: "config/fastdds.xml", FASTRTPS: "config/fastrtps.xml"}
-DOMAINS = range(1, 102)  # those whose ports Linux hands to nobody else
+DOMAINS = range(1, 102)  # their ports are outside Linux's ephemeral range
 BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
 def recommended_environment(current: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables to add to ``current``; those it already sets are left out."""
-    wanted = {**MALLOC, **OPENMP}
+    """The variables to add to ``current``, without those it already sets."""
+    recommended = {**MALLOC, **OPENMP}
     if FASTDDS not in current and FASTRTPS not in current:
         variable = _profile_variable(current)
-        wanted[variable] = str(share_file(PROFILES[variable]))
-    return {name: value for name, value in wanted.items() if name not in current}
+        recommended[variable] = str(share_file(PROFILES[variable]))
+    return {name: value for name, value in recommended.items() if name not in current}
 
 
 def _profile_variable(current: Mapping[str, str]) -> str:
-    """The name under which this ROS distribution looks for a Fast DDS profile."""
+    """The variable in which this ROS distribution looks for a Fast DDS profile."""
     distribution = current.get("ROS_DISTRO", "")
     if distribution:
         return FASTRTPS if distribution in BEFORE_KILTED else FASTDDS
-    # ROS from PyPI sets no ROS_DISTRO; rclpy's version tells: 7 is Jazzy's, 9 Kilted's.
+    # ROS from PyPI does not set ROS_DISTRO; rclpy 7 is Jazzy's, 9 is Kilted's.
     for name in ("ros-rclpy", "rclpy"):
         try:
             return FASTRTPS if int(version(name).split(".")[0]) < 8 else FASTDDS
@@ -56,12 +56,12 @@ def _profile_variable(current: Mapping[str, str]) -> str:
 
 
 def process_environment(current: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``current`` with what :func:`recommended_environment` adds, for ``subprocess``."""
+    """``current`` plus :func:`recommended_environment`, for ``subprocess``."""
     return {**current, **recommended_environment(current)}
 
 
 def ros_environment() -> dict[str, str]:
-    """The children's environment: this machine only, a domain of their own, unless set."""
+    """Environment for ROS child processes: localhost only and a free domain, unless set."""
     environment = {
         "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -69,13 +69,13 @@ def ros_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "RCUTILS_COLORIZED_OUTPUT": "0",
     }
-    if environment.get("ROS_DISTRO") == "humble":  # later ones warn about it
+    if environment.get("ROS_DISTRO") == "humble":  # later distributions warn about it
         environment.setdefault("ROS_LOCALHOST_ONLY", "1")
     return environment
 
 
 def free_domain() -> int:
-    """A DDS domain that nobody on this machine seems to use."""
+    """A DDS domain that no other process on this machine seems to use."""
     domains = random.sample(DOMAINS, len(DOMAINS))
     return next((domain for domain in domains if not _in_use(domain)), domains[0])
 

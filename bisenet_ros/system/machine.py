@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""Describes the machine that a measurement was taken on, and its background load."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ from bisenet_ros.system.cpu import cpu_has_bf16, cpu_name
 from bisenet_ros.system.environment import MALLOC, OPENMP
 
 
-def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """Processor, GPU, versions, threads and the process settings in force; plain values."""
-    facts: dict[str, Any] = {
-        "cpu": cpu_name(),
+def describe() -> dict[str, Any]:
+    """Processor, memory, system and versions, as plain values."""
+    return {
+        "processor": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "ros_distro": os.environ.get("ROS_DISTRO", "PyPI wheels"),
+    }
+
+
+def describe_compute(device: torch.device, threads: int) -> dict[str, Any]:
+    """What :func:`describe` says, and GPU, libraries, threads and process settings in force."""
+    facts = {
+        **describe(),
         "bf16": cpu_has_bf16(),
         "threads": threads,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
         "torch": torch.__version__,
         "opencv": cv2.__version__,
         "numpy": np.__version__,
@@ -36,22 +45,22 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
     return facts
 
 
-class OtherLoad:
-    """How many cores everybody else kept busy since this was made; tells a quiet machine."""
+class BackgroundLoad:
+    """Measures how many cores other processes have kept busy since its creation."""
 
     def __init__(self, stat: Path = Path("/proc/stat")) -> None:
         self._stat = stat
         self._start = self._read()
 
     def cores(self) -> float | None:
-        """Cores, on average; None where the system does not tell."""
+        """Busy cores on average; None if the system does not report it."""
         if self._start is None or (now := self._read()) is None:
             return None
         seconds, busy, own = (b - a for a, b in zip(self._start, now, strict=True))
         return max(0.0, (busy - own) / seconds) if seconds > 0 else None
 
     def _read(self) -> tuple[float, float, float] | None:
-        """Seconds by the clock, CPU seconds of all processes, and of this one."""
+        """Wall-clock seconds, CPU seconds of all processes, and CPU seconds of this one."""
         try:
             fields = self._stat.read_text().splitlines()[0].split()[1:9]
         except OSError:

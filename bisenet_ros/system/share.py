@@ -1,4 +1,4 @@
-"""Where the package's own files (weights, config, launch) lie: in a checkout or installed."""
+"""Locates the package's own files (weights, config, launch), in a checkout or installed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from bisenet_ros.errors import DataError
 
 PACKAGE = "bisenet_ros"
+SAMPLE_BAG = "test/data/camvid_drive"  # in a checkout only: it is large
 SHIPPED_WEIGHTS = "weights/bisenetv2-camvid.safetensors"
 
 
 def share_folders() -> list[Path]:
-    """Folders that may hold the package's files, the likeliest first.
+    """Folders that may contain the package's files, in search order.
 
-    A checkout comes before an install, so that an editable install sees the edited files.
+    A checkout comes before an install, so that an editable install uses the edited files.
     """
     checkout = Path(__file__).resolve().parents[2]
     found = [checkout] if (checkout / "package.xml").is_file() else []
@@ -27,11 +28,16 @@ def share_file(name: str) -> Path:
     """Path of a file that ships with the package, such as ``config/fastdds.xml``.
 
     Raises:
-        DataError: no folder of :func:`share_folders` holds it.
+        DataError: no folder of :func:`share_folders` contains it.
     """
     folders = share_folders()
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
     places = ", ".join(str(folder) for folder in folders)
-    raise DataError(f"{name} was not found in {places}; build and source the package again")
+    raise DataError(f"{name} was not found in {places}; rebuild the package and source it again")
+
+
+def sample_bag() -> Path | None:
+    """Folder of the sample drive; None for an installed package, which does not hold it."""
+    return next((f / SAMPLE_BAG for f in share_folders() if (f / SAMPLE_BAG).is_dir()), None)

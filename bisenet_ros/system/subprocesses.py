@@ -1,4 +1,4 @@
-"""Child processes whose failure is told in their own words, and which never outlive us."""
+"""Child processes that report their failures and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from types import TracebackType
 
 from bisenet_ros.errors import BisenetError
 
-POLL = 0.05  # seconds between two looks at a child
-PATIENCE = 10.0  # seconds a child has for leaving, before it is killed
+Executable = Callable[[str], list[str]]  # maps a program's name to its command line
+
+POLL_S = 0.05  # seconds between two polls of a child
+TIMEOUT_S = 10.0  # seconds a child has to exit before it is killed
 _LOG_PREFIX = re.compile(r"^\[(?P<level>[A-Z]+)\] \[[\d.]+\] \[[^\]]*\]: ")  # as rclpy logs
 
 
 class ChildError(BisenetError):
-    """A child process failed; carries the child's own exit code."""
+    """A child process failed; carries the child's exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        # A negative code is the signal that killed it: then the fault is not an argument's.
+        # A negative code is the signal that killed it, so the arguments are not at fault.
         self.exit_code = code if code > 0 else BisenetError.exit_code
 
 
@@ -52,27 +54,27 @@ class Child:
 
     @property
     def output(self) -> str:
-        """Everything printed so far."""
+        """Everything it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended by itself; ChildError, with its own line, if it failed."""
+        """Whether it has exited; ChildError, with its own error line, if it failed."""
         code = self.process.poll()
         if code:
-            raise ChildError(f"{self.name}: {self.last_words(code)}", code)
+            raise ChildError(f"{self.name}: {self.exit_reason(code)}", code)
         return code is not None
 
-    def last_words(self, code: int = 0) -> str:
-        """Why it ended, in its own words."""
-        return last_words(self.name, self.output, code)
+    def exit_reason(self, code: int = 0) -> str:
+        """Why it exited, according to its output."""
+        return exit_reason(self.name, self.output, code)
 
     def stop(self) -> None:
-        """Interrupt it, wait, and kill it if it does not leave."""
+        """Interrupt it, wait, and kill it if it does not exit."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT_S)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -80,41 +82,41 @@ class Child:
 
 
 def wait_until(
-    holds: Callable[[], bool], children: Sequence[Child], patience: float, what: str
+    condition: Callable[[], bool], children: Sequence[Child], timeout_s: float, what: str
 ) -> None:
-    """Wait until ``holds()``, as long as all ``children`` run.
+    """Wait until ``condition()`` is true while all ``children`` keep running.
 
     Raises:
-        ChildError: a child failed or left early, or ``patience`` seconds went by; says ``what``
-            was waited for.
+        ChildError: a child failed or exited early, or ``timeout_s`` seconds have passed; says
+            ``what`` was awaited.
     """
-    deadline = time.monotonic() + patience
-    while not holds():
+    deadline = time.monotonic() + timeout_s
+    while not condition():
         for child in children:
             if child.ended:
-                raise ChildError(f"{child.name} left before {what}: {child.last_words()}", 3)
+                raise ChildError(f"{child.name} exited before {what}: {child.exit_reason()}", 3)
         if time.monotonic() > deadline:
-            last = "; ".join(f"{c.name}: {c.last_words()}" for c in children)
-            raise ChildError(f"waited {patience:.0f} s in vain for {what} ({last})", 3)
-        time.sleep(POLL)
+            last = "; ".join(f"{c.name}: {c.exit_reason()}" for c in children)
+            raise ChildError(f"timed out after {timeout_s:.0f} s, before {what} ({last})", 3)
+        time.sleep(POLL_S)
 
 
-def last_words(name: str, output: str, code: int = 0) -> str:
-    """The line of a program's output that tells why it ended: its last error, else its last line.
+def exit_reason(name: str, output: str, code: int = 0) -> str:
+    """The line of a program's output that says why it exited: its last error, else its last line.
 
     Args:
         name: the program; a line that starts with it and a colon is an error, as for any command.
-        output: all it printed.
-        code: its exit code, told where it said nothing or a signal killed it.
+        output: everything it printed.
+        code: its exit code, reported if it printed nothing or was killed by a signal.
     """
     marks = ("error: ", f"{name}: ")
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if _logged_error(line) or line.startswith(marks)]
     if code < 0:
         last = lines[-1] if lines else "nothing"
-        return f"killed by {signal.Signals(-code).name}; its last words: {last}"
+        return f"killed by {signal.Signals(-code).name}; its last output was: {last}"
     if not lines:
-        return f"ended with code {code} and said nothing"
+        return f"exited with code {code} and no output"
     line = _LOG_PREFIX.sub("", (errors or lines)[-1])
     for mark in marks:
         line = line.removeprefix(mark)

@@ -1,7 +1,7 @@
-"""Random views of labelled images.
+"""Random augmentation of labelled images.
 
-Geometry runs an image at a time, where the images are read; colour and light run a batch at a time
-on the training's device.
+Geometric augmentation runs per image in the data loader, photometric augmentation per batch on
+the training device.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from bisenet_ros.labels import UNLABELLED
 class RandomView:
     """Random scale, flip and crop of an image and its label in one resampling.
 
-    Pixels outside the image become grey in the image and unlabelled in the label; ids are taken
-    from the nearest pixel, never mixed.
+    Pixels outside the image become grey in the image and unlabelled in the label; ids are
+    resampled with nearest neighbour.
 
     Attributes:
         size: (height, width) of the crop.
-        scale: lowest and highest zoom, drawn evenly on a log scale.
-        flip: chance of a left-right flip.
-        rare: ids of rare classes; with chance ``rare_chance`` the crop is centred near a pixel
-            of one of them, each class as often as the others.
+        scale: lowest and highest scale, drawn log-uniformly.
+        flip: probability of a horizontal flip.
+        rare: ids of rare classes; with probability ``rare_chance`` the crop is centred near a
+            pixel of one of them, each class equally often.
     """
 
     size: tuple[int, int]
@@ -40,7 +40,7 @@ class RandomView:
     def __call__(
         self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) and (H, W) uint8 in, the same kinds at ``size`` out, drawn from ``random``."""
+        """(H, W, 3) and (H, W) uint8 in, the same at ``size`` out, with draws from ``random``."""
         height, width = self.size
         zoom = float(np.exp(random.uniform(*np.log(self.scale))))
         x0, y0 = self._corner(label, zoom, random)
@@ -76,15 +76,15 @@ class RandomView:
         spans = [total - side / zoom for total, side in zip(label.shape, self.size, strict=True)]
         present = [c for c in self.rare if (label == c).any()]
         if present and random.random() < self.rare_chance:
-            # The class first: by pixels alone the rarest of them would hardly be looked for.
+            # Pick the class first: picking by pixel would hardly ever choose the rarest.
             rare = np.flatnonzero(label == random.choice(present))
             y, x = np.unravel_index(random.choice(rare), label.shape)
-            # Near the middle, not in it: the class must not learn to sit at the centre.
+            # Near the middle, not in it, or the network would learn to expect it at the centre.
             jitter = random.uniform(0.2, 0.8, 2)
-            wish = [y - jitter[0] * self.size[0] / zoom, x - jitter[1] * self.size[1] / zoom]
+            origin = [y - jitter[0] * self.size[0] / zoom, x - jitter[1] * self.size[1] / zoom]
             corner = [
-                float(np.clip(w, min(0, span), max(0, span)))
-                for w, span in zip(wish, spans, strict=True)
+                float(np.clip(o, min(0, span), max(0, span)))
+                for o, span in zip(origin, spans, strict=True)
             ]
         else:
             corner = [float(random.uniform(min(0, s), max(0, s))) for s in spans]
@@ -94,10 +94,10 @@ class RandomView:
 def paste(
     pair: tuple[np.ndarray, np.ndarray], donor: tuple[np.ndarray, np.ndarray], ids: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pair with the donor's pixels of classes ``ids`` laid over it.
+    """The pair with the donor's pixels of classes ``ids`` pasted over it.
 
-    ClassMix (arXiv 2007.07936) with labels instead of predictions, for classes that are seldom
-    seen: they turn up before other surroundings than their own.
+    ClassMix (arXiv 2007.07936) with labels instead of predictions: rare classes appear in
+    contexts other than their own.
     """
     taken = np.isin(donor[1], ids)
     image = np.where(taken[..., None], donor[0], pair[0])
@@ -107,13 +107,13 @@ def paste(
 def photometric(
     jitter: float, hue: float = 0.0, light: float = 0.0, blur: float = 0.0, noise: float = 0.0
 ) -> nn.Module:
-    """Random colour, light, blur and noise for images (N, 3, H, W) in 0–1, an image at a time.
+    """Random colour, light, blur and noise for images (N, 3, H, W) in 0–1, drawn per image.
 
     Args:
-        jitter: strength of brightness, contrast and saturation.
+        jitter: strength of brightness, contrast and saturation jitter.
         hue: strength of the hue jitter, as a share of the circle.
-        light: chance of another gamma, and of a gradient of light across the image.
-        blur, noise: chances of either.
+        light: probability of a random gamma, and of a light gradient across the image.
+        blur, noise: probability of each.
     """
     steps: list[nn.Module] = [K.ColorJiggle(jitter, jitter, jitter, hue, p=0.9)]
     if light:

@@ -1,4 +1,4 @@
-"""What a run writes down while it goes, and what ends it early."""
+"""Checkpoints, logs and early stopping of a run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from bisenet_ros.training.recipe import Recipe
 
 COLUMNS = ("step", "epoch", "loss", "accuracy", "learning_rate", "images_per_s")
 VALIDATED = ("val_loss", "val_miou", "val_accuracy")
-EVERY = 10  # steps between two lines of the log
+LOG_EVERY = 10  # steps between two lines of the log
 
 
 def checkpoint_callbacks(recipe: Recipe, out: Path) -> list[Callback]:
-    """The running average, the best and the last checkpoint, and early stopping if asked for."""
+    """Weight averaging, best and last checkpoint, and early stopping if enabled."""
 
-    def kept(name: str, **which: Any) -> ModelCheckpoint:
-        # After a validation, so that what early stopping counts is in it.
+    def checkpoint(name: str, **which: Any) -> ModelCheckpoint:
+        # Saved after a validation, so that the early-stopping counter is included.
         return ModelCheckpoint(
             out, name, enable_version_counter=False, save_on_train_epoch_end=False, **which
         )
 
-    callbacks: list[Callback] = [kept("best", monitor="val_miou", mode="max"), kept("last")]
+    callbacks: list[Callback] = [
+        checkpoint("best", monitor="val_miou", mode="max"),
+        checkpoint("last"),
+    ]
     if recipe.ema:
         callbacks.insert(0, WeightAveraging(avg_fn=ema(recipe.ema)))
     if recipe.patience:
@@ -38,15 +41,15 @@ def checkpoint_callbacks(recipe: Recipe, out: Path) -> list[Callback]:
 
 
 class Journal(Callback):
-    """Writes ``metrics.csv``, a line every ten steps and one a validation, and tells a listener.
+    """Writes ``metrics.csv``, a line every ten steps and per validation, and reports progress.
 
-    A resumed run goes on in the same file; lines past the step it resumes from are dropped, since
+    A resumed run continues the same file; lines past the step it resumes from are dropped, since
     they will be written again.
 
     Args:
         path: the file.
-        images: in the training split; what makes an epoch.
-        tell: called with the newest figures after each step and each validation.
+        images: number of images in the training split, for counting epochs.
+        on_progress: called with the latest figures after each step and each validation.
     """
 
     def __init__(
@@ -54,14 +57,14 @@ class Journal(Callback):
         path: Path,
         recipe: Recipe,
         images: int,
-        tell: Callable[[dict[str, float]], None] | None = None,
+        on_progress: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
         self.path, self.recipe, self.images = path, recipe, images
-        self.tell = tell or (lambda _: None)
+        self.on_progress = on_progress or (lambda _: None)
         self._since: tuple[float, int] = (0.0, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Not earlier: until now the trainer has not read how far the checkpoint had come.
+        # Not earlier: only now has the trainer restored the step from the checkpoint.
         self._since = (time.monotonic(), trainer.global_step)
         if trainer.is_global_zero:
             kept = [r for r in rows(self.path) if float(r["step"]) <= trainer.global_step]
@@ -81,16 +84,16 @@ class Journal(Callback):
         if (batch_idx + 1) % self.recipe.accumulate or not trainer.is_global_zero:
             return
         figures = self._figures(trainer)
-        self.tell(figures)
-        if trainer.global_step % EVERY == 0:
+        self.on_progress(figures)
+        if trainer.global_step % LOG_EVERY == 0:
             self._write(figures)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            found = {name: float(trainer.callback_metrics[name]) for name in VALIDATED}
-            self._write({**self._figures(trainer), **found})
-            self.tell(found)
-            # Validation's time is not the training's.
+            validated = {name: float(trainer.callback_metrics[name]) for name in VALIDATED}
+            self._write({**self._figures(trainer), **validated})
+            self.on_progress(validated)
+            # Exclude validation from the training speed.
             self._since = (time.monotonic(), trainer.global_step)
 
     def _figures(self, trainer: pl.Trainer) -> dict[str, float]:
@@ -122,5 +125,5 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def loggers(out: Path) -> list[Logger]:
-    """TensorBoard's events, below ``out/tensorboard``."""
+    """TensorBoard events, below ``out/tensorboard``."""
     return [TensorBoardLogger(out, name="", version="tensorboard")]

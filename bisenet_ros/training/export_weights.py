@@ -1,4 +1,4 @@
-"""From a trained module to a weights file with its card, and the run's pictures."""
+"""Exports a trained module as a weights file with its card, and draws the run's plots."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bisenet_ros.training.run import Prepared
 def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path, dict[str, float]]:
     """Write ``weights.safetensors``, ``curves.png`` and ``samples.png`` into the run's folder.
 
-    The weights are those of the best validation; their score is measured as ``evaluate`` does.
+    The weights are those of the best validation, scored as ``evaluate`` does.
 
     Args:
-        prepared: a run that was trained.
-        command: what the user called, for the card.
-        device: where to measure.
+        prepared: a run that has been trained.
+        command: the command line, for the card.
+        device: where to score.
 
     Returns:
         The weights file, and its scores on val.
@@ -33,20 +33,20 @@ def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path,
     card = card_of(prepared, network, command)
     predict = Predictor(network, card, device)
     validation = prepared.data.validation
-    found = evaluate(predict, validation, len(card.labels))
+    evaluated = evaluate(predict, validation, len(card.labels))
     score = {
-        "val_miou": round(found.scores.miou, 6),
-        "val_pixel_accuracy": round(found.scores.pixel_accuracy, 6),
+        "val_miou": round(evaluated.scores.miou, 6),
+        "val_pixel_accuracy": round(evaluated.scores.pixel_accuracy, 6),
     }
     path = save(out / "weights.safetensors", network, replace(card, scores=score))
     draw_curves(out / "metrics.csv", out / "curves.png")
     draw_samples(predict, validation.read, len(validation), card.labels, out / "samples.png")
-    load(path)  # what cannot be read back is no weights file
+    load(path)  # fail here if the file cannot be read back
     return path, score
 
 
 def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
-    """The module's network with the weights of a checkpoint, the averaged ones if it has both."""
+    """The module's network with the weights of a checkpoint, averaged if it has both."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
     prefix = "network."
     network = prepared.module.network.cpu()
@@ -57,7 +57,7 @@ def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
 
 
 def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> ModelCard:
-    """The card of the run's weights, but for their scores."""
+    """The card of the run's weights, without scores."""
     recipe, training = prepared.recipe, prepared.data.training
     mean, std = ((red, green, blue) for red, green, blue in (recipe.mean, recipe.std))
     return ModelCard(

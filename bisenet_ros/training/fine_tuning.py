@@ -1,4 +1,4 @@
-"""Start a training from another file's weights."""
+"""Initialise training from a weights file."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from bisenet_ros.networks import SegmentationNetwork
 
 
 def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet) -> list[str]:
-    """Copy a weights file's tensors into ``network``; those it has no use for stay as they are.
+    """Copy a weights file's tensors into ``network`` where name and shape match.
 
-    A classifier is taken over only if it is for the same classes in the same order; one that
-    merely has as many outputs would name things wrongly.
+    A classifier is copied only if its classes are the same in the same order; one that merely
+    has as many outputs would give the wrong names.
 
     Args:
         path: a weights file of the same architecture.
-        network: what is to be trained.
-        labels: the classes it is to tell apart.
+        network: the network to train.
+        labels: its classes.
 
     Returns:
-        Names of the network's tensors that were made anew, because the file has none of that
-        name and shape or because its classes differ.
+        Names of the network's tensors that keep their initialisation, because the file has none
+        of that name and shape or because its classes differ.
 
     Raises:
-        WeightsError: the file cannot be loaded, or is another network's.
+        WeightsError: the file cannot be loaded, or is for another network.
     """
     source, card = load(path)
-    given, own = source.state_dict(), network.state_dict()
+    loaded, own = source.state_dict(), network.state_dict()
     same_classes = card.labels.names == labels.names
     outputs = () if same_classes else classifiers(network)
-    taken = {
+    matching = {
         name: tensor
-        for name, tensor in given.items()
+        for name, tensor in loaded.items()
         if name in own and own[name].shape == tensor.shape and not name.startswith(outputs)
     }
-    if len(taken) < len(given) / 2:
+    if len(matching) < len(loaded) / 2:
         raise WeightsError(
-            f"{path} is a {card.architecture} with {len(given)} tensors, of which {len(taken)} fit "
-            f"the network to be trained; pass weights of the same network, or leave --weights away"
+            f"{path} is a {card.architecture} with {len(loaded)} tensors, of which {len(matching)} "
+            f"fit the network to train; pass weights of the same network, or drop --weights"
         )
-    network.load_state_dict({**own, **taken})
-    return sorted(set(own) - set(taken))
+    network.load_state_dict({**own, **matching})
+    return sorted(set(own) - set(matching))
 
 
 def classifiers(network: SegmentationNetwork) -> tuple[str, ...]:
-    """Names of the convolutions whose outputs are classes."""
+    """Name prefixes of the convolutions that output class logits."""
     count = network.config.num_classes
     return tuple(
         f"{name}."

@@ -1,8 +1,8 @@
 """Losses on logits (N, n, H, W) and labels (N, H, W) int64 with 255 for unlabelled.
 
-A batch without a labelled pixel gives 0 with a gradient of zeros, never NaN. Where several
-processes train together, cross entropy is the mean over the pixels of all of them; which pixels are
-hard (OHEM) and how far shapes overlap (Dice) each process decides on its own images.
+A batch without a labelled pixel gives 0 with a gradient of zeros, never NaN. In
+distributed training, cross entropy is the mean over the pixels of all processes; hard pixels
+(OHEM) and overlap (Dice) are computed per process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OhemCrossEntropy(nn.Module):
 
     Args:
         threshold: pixels whose true class has a higher probability than this are easy.
-        kept: share of the labelled pixels that is kept at least, the hardest first.
+        kept: smallest share of the labelled pixels to keep, the hardest first.
         weight: of each class (n,).
     """
 
@@ -66,10 +66,10 @@ class OhemCrossEntropy(nn.Module):
 
 
 class Dice(nn.Module):
-    """One minus the Dice coefficient, a term for each class that occurs (arXiv 1606.04797).
+    """One minus the Dice coefficient, averaged over the classes that occur (arXiv 1606.04797).
 
     Args:
-        activation: ``softmax`` or ``sigmoid``, from logits to shares.
+        activation: ``softmax`` or ``sigmoid``, applied to the logits.
         smooth: added to numerator and denominator.
     """
 
@@ -82,10 +82,10 @@ class Dice(nn.Module):
         ids = labels.where(labelled, 0)
         share = logits.softmax(1) if self.activation == "softmax" else logits.sigmoid()
         share = share * labelled.unsqueeze(1)
-        # Only the true class's share overlaps: taking it out of the volume and adding it up by
-        # class costs a quarter of multiplying with a one-hot volume.
+        # Only the true class's share overlaps: gathering it and summing per class costs a quarter
+        # of multiplying with a one-hot volume.
         right = share.gather(1, ids.unsqueeze(1)).flatten(1)
-        # An image at a time, since a float32 that counts pixels is exact up to 16.7 million.
+        # One image at a time, since a float32 that counts pixels is exact up to 16.7 million.
         nothing = share.new_zeros(share.shape[:2])
         overlap = nothing.scatter_add(1, ids.flatten(1), right).sum(0)
         truth = nothing.scatter_add(1, ids.flatten(1), labelled.flatten(1).to(share)).sum(0)
@@ -115,7 +115,7 @@ def pixel_weights(labels: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def over_all(total: Tensor, count: Tensor) -> Tensor:
-    """``total / count`` so that the mean over all processes is that of all their pixels."""
+    """``total / count``, scaled so that averaging over processes gives the mean over all pixels."""
     processes, _ = world()
     if processes > 1:
         count = count.detach().clone()

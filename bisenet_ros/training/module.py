@@ -24,16 +24,16 @@ from bisenet_ros.training.sampling import world
 class SegmentationModule(pl.LightningModule):
     """Trains ``network`` on uint8 RGB batches (N, 3, H, W) with labels (N, H, W).
 
-    Logs ``loss`` (of the head, without the auxiliary ones) and ``accuracy`` of the training, and of
-    each validation ``val_loss``, ``val_miou`` and ``val_accuracy``, at the labels' own size.
+    Logs ``loss`` (of the main head only) and ``accuracy`` during training, and ``val_loss``,
+    ``val_miou`` and ``val_accuracy``, at the labels' own size, for each validation.
 
     Args:
-        network: in training mode it returns its logits, and those of its auxiliary heads.
+        network: in training mode it also returns the logits of its auxiliary heads.
         loss: of logits (N, n, H, W) and labels.
         recipe: everything else.
-        size: (height, width) that images are brought to for validation, as for inference;
+        size: (height, width) that images are resized to for validation, as for inference;
             multiples of the network's stride.
-        num_classes: of the labels.
+        num_classes: number of classes.
     """
 
     mean: Tensor
@@ -64,8 +64,8 @@ class SegmentationModule(pl.LightningModule):
         self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=UNLABELLED)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # Colour and dropout depend on the step alone, so that a resumed run repeats none of them
-        # and skips none.
+        # Colour jitter and dropout depend on the step alone, so that a resumed run neither
+        # repeats nor skips any.
         torch.manual_seed(hash((self.recipe.seed, batch_idx, world()[1])) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
@@ -75,9 +75,9 @@ class SegmentationModule(pl.LightningModule):
         output = self.network(images)
         head, auxiliary = with_auxiliary(self.loss, output, labels)
         logits = output if isinstance(output, Tensor) else output.logits
-        together = world()[0] > 1
-        self.log("loss", head, sync_dist=together)
-        self.log("accuracy", accuracy(logits, labels), sync_dist=together)
+        distributed = world()[0] > 1
+        self.log("loss", head, sync_dist=distributed)
+        self.log("accuracy", accuracy(logits, labels), sync_dist=distributed)
         return head + self.auxiliary_weight * auxiliary
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -94,15 +94,15 @@ class SegmentationModule(pl.LightningModule):
 
     def predict_logits(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits (N, n, *size) float32 of uint8 images (N, 3, H, W)."""
-        seen = images.float() / 255
-        if seen.shape[-2:] != self.size:
-            seen = F.interpolate(seen, self.size, mode="bilinear", align_corners=False)
-        padded = pad_to_multiple(self.normalise(seen), self.network.multiple)
+        resized = images.float() / 255
+        if resized.shape[-2:] != self.size:
+            resized = F.interpolate(resized, self.size, mode="bilinear", align_corners=False)
+        padded = pad_to_multiple(self.normalise(resized), self.network.multiple)
         height, width = (side // self.network.stride for side in self.size)
         return upsample(self.network(padded).float()[..., :height, :width], size)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in 0–1 to what the network expects."""
+        """Images (N, 3, H, W) in 0–1 normalised as the network expects."""
         scaled = (images - self.mean) / self.std
         layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         return scaled.contiguous(memory_format=layout)

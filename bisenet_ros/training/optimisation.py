@@ -1,4 +1,4 @@
-"""Optimiser and schedule, as a recipe says."""
+"""Optimiser and learning rate schedule of a recipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def optimiser(network: SegmentationNetwork, recipe: Recipe) -> Optimizer:
 
 
 def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[str, Any]]:
-    """Up to four groups: weights of convolutions decay, norms and biases do not; heads apart."""
+    """Up to four groups: with weight decay (convolutions) or without; heads or the rest."""
     groups: dict[tuple[bool, bool], dict[str, Any]] = {
         (head, decays): {
             "params": [],
@@ -41,7 +41,7 @@ def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[
 
 
 def schedule(recipe: Recipe) -> Callable[[int], float]:
-    """Step to a factor on the learning rate: linear warm-up, then poly or cosine down to 0."""
+    """Learning rate factor by step: linear warm-up, then poly or cosine decay to 0."""
 
     def factor(step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, recipe.warmup))
@@ -56,8 +56,8 @@ def schedule(recipe: Recipe) -> Callable[[int], float]:
 def ema(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Exponential moving average whose decay rises to ``decay`` over the first steps.
 
-    Without the rise the average is mostly the initial weights for the first 1 / (1 − decay)
-    steps, and the early validations say nothing.
+    Otherwise the average is mostly the initial weights for the first 1 / (1 − decay) steps, and
+    early validations are meaningless.
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:

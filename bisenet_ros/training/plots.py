@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and what the network makes of some images."""
+"""Plots of a run: its curves, and predictions on some images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_curves(metrics: Path, out: Path) -> None:
 def _curve(axes: Axes, lines: Sequence[dict[str, str]], column: str, name: str) -> None:
     points = [(float(r["epoch"]), float(r[column])) for r in lines if r.get(column)]
     xs, ys = np.array(points, np.float64).reshape(-1, 2).T
-    if xs.size > 200:  # steps are noisy: show them faintly, and their running mean
+    if xs.size > 200:  # steps are noisy: draw them faintly under their running mean
         axes.plot(xs, ys, color=LINES[name], alpha=0.2, linewidth=0.8)
         window = xs.size // 50
         ys = np.convolve(ys, np.ones(window) / window, "valid")
@@ -59,20 +59,20 @@ def draw_samples(
     labels: LabelSet,
     out: Path,
 ) -> None:
-    """Image, truth and prediction of some images, evenly chosen, with the classes, as a PNG.
+    """Image, truth and prediction of evenly spaced images, with a legend, as a PNG.
 
     Args:
         predict: from an image (H, W, 3) uint8 RGB to its ids (H, W) uint8.
-        read: from a number below ``count`` to an image and its ids.
-        count: images there are.
+        read: from an index below ``count`` to an image and its ids.
+        count: number of images.
         labels: names and colours.
         out: the file.
     """
     chosen = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
     palette = labels.palette()
     height, width = read(int(chosen[0]))[0].shape[:2]
-    tall = 13 / 3 * height / width + 0.1  # inches of a row
-    figure = Figure(figsize=(13, tall * len(chosen) + 0.8), layout="constrained")
+    row_height = 13 / 3 * height / width + 0.1  # inches of a row
+    figure = Figure(figsize=(13, row_height * len(chosen) + 0.8), layout="constrained")
     grid = figure.subplots(len(chosen), 3, squeeze=False)
     for row, index in zip(grid, chosen, strict=True):
         image, truth = read(int(index))
@@ -93,7 +93,7 @@ def _legend(figure: Figure, labels: LabelSet) -> None:
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
         for name, (red, green, blue) in zip(labels.names, labels.colours, strict=True)
     ]
-    shown = patches[:40]  # more than that no legend can hold
+    shown = patches[:40]  # more do not fit in the legend
     figure.legend(
         handles=shown, loc="outside lower center", ncols=min(10, len(shown)), frameon=False
     )

@@ -25,20 +25,21 @@ from bisenet_ros.datasets import (
 from bisenet_ros.datasets.checking import Checked
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import SegmentationNetwork, build
+from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.fine_tuning import start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
-from bisenet_ros.training.sampling import Share, Stream, Turns
+from bisenet_ros.training.sampling import ResumableSampler, Stream, ValidationSampler
 from bisenet_ros.training.sync_norm import synchronise
 from bisenet_ros.training.weighting import class_weights
 
 
 @dataclass(frozen=True)
 class Data:
-    """The two splits, and what was counted in either."""
+    """The two splits, and their pixel counts."""
 
     training: LabelledSet
     validation: LabelledSet
@@ -51,21 +52,21 @@ class Prepared:
     """A run that is ready to start.
 
     Attributes:
-        remade: names of tensors that the file started from could not give; empty without one.
+        reinitialised: tensors that the initial weights file did not provide; empty without one.
         resolution: (height, width) that the weights are for.
     """
 
     recipe: Recipe
     data: Data
     module: SegmentationModule
-    remade: list[str]
+    reinitialised: list[str]
     resolution: tuple[int, int]
 
 
 def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     """The training and the validation split of the recipe's data set."""
     if not recipe.data and not DATASETS[recipe.dataset].makes_its_own:
-        raise ArgumentError("there is no data: pass --data DIR, the folder of the data set")
+        raise ArgumentError("no data set folder was given; pass --data DIR")
     root = Path(recipe.data or Path(recipe.out) / "data")
     options = DatasetOptions(recipe.val_share, recipe.seed, recipe.stuff_only)
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
@@ -73,7 +74,7 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     if recipe.num_classes not in (0, classes):
         raise DataError(
             f"{root} has {classes} classes, but num_classes is {recipe.num_classes}; "
-            "leave it at 0 or mend the data set's labels"
+            "leave it at 0, or correct the data set's labels"
         )
     return found[0], found[1]
 
@@ -81,23 +82,25 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
 def prepare(recipe: Recipe, data: Data) -> Prepared:
     """Build network, loss and module."""
     if recipe.precision == "16-mixed" and (recipe.device == "cpu" or best_device() == "cpu"):
-        raise ArgumentError("precision 16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true")
+        raise ArgumentError("precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true")
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     network = build_network(recipe, len(data.training.labels))
     _check_batch(recipe, network)
     if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
         synchronise(network, recipe.device if recipe.device != "auto" else best_device())
-    remade = start_from(recipe.weights, network, data.training.labels) if recipe.weights else []
+    reinitialised: list[str] = []
+    if recipe.weights:
+        reinitialised = start_from(recipe.weights, network, data.training.labels)
     resolution = (
         recipe.input_height or data.training.resolution[0],
         recipe.input_width or data.training.resolution[1],
     )
     stride = network.stride
-    size = (-(-resolution[0] // stride) * stride, -(-resolution[1] // stride) * stride)
+    size = (round_up(resolution[0], stride), round_up(resolution[1], stride))
     loss = build_loss(recipe, data.counted.shares)
     module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
-    return Prepared(recipe, data, module, remade, resolution)
+    return Prepared(recipe, data, module, reinitialised, resolution)
 
 
 def _check_batch(recipe: Recipe, network: SegmentationNetwork) -> None:
@@ -107,23 +110,24 @@ def _check_batch(recipe: Recipe, network: SegmentationNetwork) -> None:
         together //= recipe.devices * recipe.nodes
     if together < network.smallest_batch:
         raise ArgumentError(
-            f"batch {recipe.batch} gives {recipe.network} {together} image at once, and its batch "
-            f"norm after the global mean needs {network.smallest_batch}; raise --batch"
+            f"batch {recipe.batch} leaves {together} image per forward pass, but the "
+            f"batch norm of {recipe.network} needs at least {network.smallest_batch} after global "
+            "pooling; raise --batch"
         )
 
 
 def best_device() -> str:
-    """What ``auto`` means on this machine."""
+    """The device that ``auto`` selects on this machine."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def build_network(recipe: Recipe, num_classes: int) -> SegmentationNetwork:
-    """The recipe's network, with auxiliary heads if they have a weight."""
+    """The recipe's network, with auxiliary heads unless their weight is 0."""
     return build(recipe.network, num_classes, auxiliary=recipe.auxiliary_weight != 0)
 
 
 def build_loss(recipe: Recipe, shares: np.ndarray) -> nn.Module:
-    """The recipe's loss; ``shares`` (n,) of the pixels weigh the classes."""
+    """The recipe's loss; ``shares`` (n,) of the pixels set the class weights."""
     if recipe.loss == "dice":
         return Dice(recipe.dice_activation, recipe.dice_smooth)
     weights = class_weights(recipe.class_weights, shares)
@@ -138,30 +142,30 @@ def train(
     prepared: Prepared,
     resume: bool = False,
     stop_after: int = 0,
-    tell: Callable[[dict[str, float]], None] | None = None,
+    on_progress: Callable[[dict[str, float]], None] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> pl.Trainer:
     """Train; the module holds the averaged weights at the end.
 
-    Writes ``metrics.csv``, TensorBoard's events, ``last.ckpt`` (weights, average, optimiser,
+    Writes ``metrics.csv``, TensorBoard events, ``last.ckpt`` (weights, average, optimiser,
     schedule, step) and ``best.ckpt`` into ``recipe.out``.
 
     Args:
         prepared: from :func:`prepare`.
-        resume: go on from ``last.ckpt``, bit for bit as if the run had not stopped (on a CPU).
-        stop_after: end this session after so many steps of the run; 0: at the recipe's end.
-        tell: called with the newest figures after each step and each validation.
-        callbacks: more of Lightning's.
+        resume: continue from ``last.ckpt``; on a CPU, bit for bit as if never interrupted.
+        stop_after: end this session at this step of the run; 0: at the recipe's end.
+        on_progress: called with the latest figures after each step and each validation.
+        callbacks: further Lightning callbacks.
 
     Raises:
         DataError: there is nothing to resume.
         KeyboardInterrupt: Ctrl-C; ``last.ckpt`` is that of the last validation.
     """
-    _hush()
+    _silence_lightning()
     recipe, out = prepared.recipe, Path(prepared.recipe.out)
     last = out / "last.ckpt"
     start = steps_done(last) if resume else 0
-    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), tell)
+    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), on_progress)
     trainer = pl.Trainer(
         max_steps=min(recipe.iterations, stop_after or recipe.iterations),
         max_epochs=-1,
@@ -191,38 +195,42 @@ def train(
             ckpt_path=str(last) if resume else None,
             weights_only=False,
         )
-    except SystemExit as ended:  # Lightning's answer to Ctrl-C, with the code for a missed bar
+    except (
+        SystemExit
+    ) as ended:  # Lightning exits on Ctrl-C, with the code we use for a missed score
         raise KeyboardInterrupt from ended
     return trainer
 
 
-def _hush() -> None:
-    """Keep from the user what Lightning says of its own ways."""
+def _silence_lightning() -> None:
+    """Hide Lightning's messages that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for about in (
-        ".*exists and is not empty",  # a run that is resumed, or has its recipe already
+        ".*exists and is not empty",  # a resumed run, or recipe.yaml already written
         ".*is smaller than the logging interval",
-        ".*your dataloader is not resumable",  # ``Share`` is
-        ".*does not have many workers",  # the data lies in memory
+        ".*your dataloader is not resumable",  # ``ResumableSampler`` is
+        ".*does not have many workers",  # the data is in memory
         ".*LeafSpec.* is deprecated",
     ):
         warnings.filterwarnings("ignore", about)
 
 
 def steps_done(checkpoint: Path) -> int:
-    """Optimiser steps a checkpoint has behind it; DataError if there is none to go on from."""
+    """Optimiser steps up to a checkpoint; DataError if there is no checkpoint to resume from."""
     if not checkpoint.is_file():
-        raise DataError(f"{checkpoint} is missing: nothing to go on from; leave --resume away")
+        raise DataError(f"{checkpoint} is missing, so there is nothing to resume; drop --resume")
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
 def validation_loader(validation: LabelledSet) -> DataLoader:
-    """One image at a time, as it is; they need not be of one size."""
-    return DataLoader(TrainingImages(validation), batch_size=1, sampler=Turns(len(validation)))
+    """One image at a time, unmodified, since sizes may differ."""
+    return DataLoader(
+        TrainingImages(validation), batch_size=1, sampler=ValidationSampler(len(validation))
+    )
 
 
 def training_loader(recipe: Recipe, data: Data, start: int) -> DataLoader:
-    """Batches of random views, from optimiser step ``start`` on."""
+    """Batches of random crops, from optimiser step ``start`` on."""
     shares = data.counted.shares
     rare = tuple(int(i) for i in np.flatnonzero((shares > 0) & (shares < recipe.rare_share)))
     view = RandomView(
@@ -235,11 +243,13 @@ def training_loader(recipe: Recipe, data: Data, start: int) -> DataLoader:
     donors = {c: data.counted.images_with(c) for c in rare}
     stream = Stream(TrainingImages(data.training), view, recipe.seed, donors, recipe.paste_chance)
     batch = recipe.batch // recipe.accumulate
-    share = Share(recipe.iterations * recipe.accumulate, batch, start * recipe.accumulate)
+    sampler = ResumableSampler(
+        recipe.iterations * recipe.accumulate, batch, start * recipe.accumulate
+    )
     return DataLoader(
         stream,
         batch_size=batch // (recipe.devices * recipe.nodes),
-        sampler=share,
+        sampler=sampler,
         num_workers=recipe.workers,
         persistent_workers=recipe.workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -1,7 +1,7 @@
-"""The training images as one long list, of which item k is always the same.
+"""The training images as one long sequence whose item k is always the same.
 
-Order and views depend on the seed and on k alone. A run that goes on from step s therefore sees
-just what it would have seen, and several devices share the list without talking to each other.
+Order and augmentation depend only on the seed and on k. A run resumed at step s therefore sees
+exactly what it would have seen, and devices divide the sequence without communicating.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch.utils.data import Dataset, Sampler
 from bisenet_ros.training.augmentation import RandomView, paste
 
 
-class Pairs(Protocol):
-    """Images and labels by number."""
+class ImageLabelPairs(Protocol):
+    """Images and labels by index."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -37,15 +37,15 @@ class Stream(Dataset):
 
     Args:
         pairs: the images and labels.
-        view: takes a view of them.
-        seed: of order and views.
-        donors: for each rare class the numbers of images that hold it; may be empty.
-        paste_chance: chance that a rare class of another image is pasted in.
+        view: the random crop.
+        seed: of order and augmentation.
+        donors: for each rare class, indices of the images that contain it; may be empty.
+        paste_chance: probability of pasting in a rare class from another image.
     """
 
     def __init__(
         self,
-        pairs: Pairs,
+        pairs: ImageLabelPairs,
         view: RandomView,
         seed: int,
         donors: dict[int, np.ndarray] | None = None,
@@ -69,25 +69,25 @@ class Stream(Dataset):
         self, random: np.random.Generator
     ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[int, ...]]:
         """A view of an image that holds a rare class, near that class, and the rare classes."""
-        wanted = int(random.choice(list(self.donors)))
-        image, label = self.pairs.read(int(random.choice(self.donors[wanted])))
-        near = RandomView(self.view.size, self.view.scale, self.view.flip, (wanted,), 1.0)
+        class_id = int(random.choice(list(self.donors)))
+        image, label = self.pairs.read(int(random.choice(self.donors[class_id])))
+        near = RandomView(self.view.size, self.view.scale, self.view.flip, (class_id,), 1.0)
         return near(image, label, random), tuple(self.donors)
 
 
 @lru_cache(maxsize=2)
 def order(count: int, seed: int, epoch: int) -> list[int]:
-    """The numbers 0 … ``count`` − 1 as this epoch shuffles them."""
+    """The indices 0 … ``count`` − 1 as shuffled for this epoch."""
     return [int(i) for i in np.random.default_rng((seed, epoch, 0)).permutation(count)]
 
 
 @dataclass
-class Share(Sampler[int]):
-    """This process' items of the stream, from ``start`` batches on.
+class ResumableSampler(Sampler[int]):
+    """This process's items of the stream, after the first ``start`` batches.
 
     Attributes:
         total: batches of the whole run.
-        batch: items a batch, over all processes.
+        batch: items per batch, over all processes.
         start: batches already done; ``len`` still counts them, as the training loop does.
     """
 
@@ -97,18 +97,18 @@ class Share(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         size, rank = world()
-        mine = self.batch // size
+        per_process = self.batch // size
         for step in range(self.start, self.total):
-            first = step * self.batch + rank * mine
-            yield from range(first, first + mine)
+            first = step * self.batch + rank * per_process
+            yield from range(first, first + per_process)
 
     def __len__(self) -> int:
         return self.total * self.batch // world()[0]
 
 
 @dataclass
-class Turns(Sampler[int]):
-    """This process' share of 0 … ``count`` − 1, for validation: each number falls to one of all."""
+class ValidationSampler(Sampler[int]):
+    """This process's part of 0 … ``count`` − 1, for validation; each index goes to one process."""
 
     count: int
 
@@ -122,7 +122,7 @@ class Turns(Sampler[int]):
 
 
 def world() -> tuple[int, int]:
-    """Number of processes that train together, and which of them this is."""
+    """World size and rank; (1, 0) if not distributed."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_world_size(), dist.get_rank()
     return 1, 0

@@ -1,4 +1,4 @@
-"""Batch norm over all processes, on any device; torch's own runs on GPUs only."""
+"""Synchronised batch norm on any device; torch's own runs on GPUs only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bisenet_ros.training.sampling import world
 
 
 def synchronise(network: nn.Module, device: str) -> nn.Module:
-    """The network with batch norms that look at the images of every process.
+    """The network with batch norms synchronised over all processes.
 
-    On a GPU these are torch's; on a CPU :class:`SyncNorm`. State keeps its names.
+    On a GPU these are torch's, on a CPU :class:`SyncNorm`; state dict keys stay the same.
     """
     if device != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -24,15 +24,15 @@ def synchronise(network: nn.Module, device: str) -> nn.Module:
 
 
 class SyncNorm(nn.BatchNorm2d):
-    """Batch norm whose mean and variance are those of all processes' images together."""
+    """Batch norm with mean and variance over the images of all processes."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> SyncNorm:
         """The same norm, with the same parameters, synchronised."""
-        made = cls(norm.num_features, norm.eps, norm.momentum)
-        made.load_state_dict(norm.state_dict())
-        made.training = norm.training
-        return made
+        sync_norm = cls(norm.num_features, norm.eps, norm.momentum)
+        sync_norm.load_state_dict(norm.state_dict())
+        sync_norm.training = norm.training
+        return sync_norm
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world()[0] == 1:
@@ -43,13 +43,13 @@ class SyncNorm(nn.BatchNorm2d):
         sums = all_reduce(sums)  # with a gradient, unlike dist.all_reduce
         mean, square = (sums[:-1] / sums[-1]).chunk(2)
         variance = (square - mean * mean).clamp_min(0)
-        self._follow(mean.detach(), variance.detach(), sums[-1].detach())
+        self._update_running_stats(mean.detach(), variance.detach(), sums[-1].detach())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
         return (x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(input.dtype)
 
-    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Move the running averages, with the unbiased variance as torch does."""
+    def _update_running_stats(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Update the running averages, with the unbiased variance, as torch does."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1

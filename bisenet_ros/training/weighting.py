@@ -8,26 +8,26 @@ from torch import Tensor
 
 from bisenet_ros.errors import ArgumentError
 
-KINDS = "none, log, inverse, median, or as many numbers as there are classes, with commas"
+KINDS = "none, log, inverse, median, or comma-separated numbers, one per class"
 
 
 def class_weights(kind: str, shares: np.ndarray) -> Tensor | None:
-    """(n,) float32 class weights of mean 1, or None for all alike.
+    """(n,) float32 class weights of mean 1, or None for uniform weights.
 
     Args:
         kind: ``none``; ``log``: 1 / ln(1.1 + share) (ENet, arXiv 1606.02147, § 5.2);
             ``inverse``: 1 / share; ``median``: median share / share (arXiv 1411.4734, § 6.3.2);
-            or numbers with commas, taken as they are.
+            or comma-separated numbers, used as they are.
         shares: (n,) float64, each class's share of the labelled pixels. A class that does not
-            occur weighs as much as the rarest that does.
+            occur gets the weight of the rarest one that does.
 
     Raises:
-        ArgumentError: any other kind, or another count of numbers.
+        ArgumentError: any other kind, or the wrong count of numbers.
     """
     if kind == "none":
         return None
     if any(digit in kind for digit in "0123456789"):
-        return _given(kind, len(shares))
+        return _parsed(kind, len(shares))
     seen = np.where(shares > 0, shares, shares[shares > 0].min())
     formulas = {
         "log": lambda: 1 / np.log(1.1 + seen),
@@ -40,7 +40,7 @@ def class_weights(kind: str, shares: np.ndarray) -> Tensor | None:
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
 
-def _given(text: str, count: int) -> Tensor:
+def _parsed(text: str, count: int) -> Tensor:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The baseline does what it says, so that a ratio to it means something."""
+"""The baseline is correct, so that ratios to it are meaningful."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import torch
 
 from bisenet_ros.benchmark.baseline import UsualPipeline
 from bisenet_ros.checkpoints import load
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 
 
 def test_it_agrees_with_the_segmenter(small_weights):
@@ -17,7 +17,7 @@ def test_it_agrees_with_the_segmenter(small_weights):
     image = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
     mask, overlay, times = usual(image.tobytes(), 120, 160)
     segmenter = Segmenter(small_weights, device="cpu", precision="fp32")
-    result = segmenter([image], "bgr", Wanted(overlay=True))[0]
+    result = segmenter([image], "bgr", OutputRequest(overlay=True))[0]
     assert (mask != result.mask).mean() < 0.001
     same = mask == result.mask
     assert np.abs(overlay[same].astype(int) - result.overlay[same]).max() <= 1

@@ -1,9 +1,9 @@
-"""Pairs are run in turn, and the median of their ratios is what counts."""
+"""Both functions run alternately, and the result is the median of the pairs' ratios."""
 
-from bisenet_ros.benchmark.pairs import Pairs, time_pairs
+from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
 
 
-def test_both_run_in_turn_after_the_warm_up():
+def test_both_run_alternately_after_the_warm_up():
     calls = []
     pairs = time_pairs(
         lambda index: calls.append(("a", index)), lambda index: calls.append(("b", index)), 3, 2
@@ -14,6 +14,6 @@ def test_both_run_in_turn_after_the_warm_up():
 
 
 def test_the_ratio_is_of_pairs_not_of_medians():
-    pairs = Pairs([10.0, 100.0, 30.0, 12.0], [5.0, 50.0, 10.0, 4.0])
+    pairs = PairedTimes([10.0, 100.0, 30.0, 12.0], [5.0, 50.0, 10.0, 4.0])
     assert pairs.ratio == 2.5
     assert pairs.spread == (2.0, 3.0)

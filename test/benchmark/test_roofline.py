@@ -1,4 +1,4 @@
-"""Operation counts are the network's; peaks are positive and plausible in order."""
+"""Operation counts match the network; peak rates have a plausible order of magnitude."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_bisenetv2_is_counted_with_its_wide_head():
     assert cost(network, (512, 1024)).macs == pytest.approx(24.6e9, rel=0.01)
 
 
-def test_the_hooks_are_gone_afterwards():
+def test_the_hooks_are_removed_afterwards():
     network = nn.Sequential(nn.Conv2d(3, 8, 3))
     cost(network, (8, 8))
     assert not network[0]._forward_hooks

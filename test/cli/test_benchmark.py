@@ -52,7 +52,7 @@ def test_the_file_holds_what_the_specification_says(tmp_path, small_weights, cap
     assert found["weights"] == small_weights.name and found["classes"] == 3
     assert "camvid_drive" in found["frames"]
     words = capsys.readouterr().out
-    assert "usual" in words and "torch fp32" in words and "floor" in words
+    assert "usual" in words and "torch fp32" in words and "lower bound" in words
 
 
 def test_the_floor_is_of_this_network_and_machine(tmp_path):
@@ -89,7 +89,7 @@ def children() -> set[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_busy_processes_are_measured_beside_and_ended(tmp_path, small_weights):
     before = children()
-    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--contend", 2)
+    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--cpu_load", 2)
     assert [row["busy"] for row in found["rows"]] == [0, 0, 2, 2]
     assert {row["name"].partition(",")[0] for row in found["rows"]} == {"usual", "bisenet_ros"}
     assert found["rows"][-1]["times_quiet"] > 0

@@ -173,7 +173,7 @@ def test_a_bar_that_is_missed_is_code_1_and_everything_is_written(weights, data,
     common = ["--weights", weights, "--data", data, "--json", out, "--report", report]
     check_refused(capsys, [*common, "--min-miou", "1"], 1, "mIoU on 5 images", "--min-miou", " 1")
     assert json.loads(out.read_text())["min_miou"] == 1
-    assert "misses the bar of 100.0 %" in (report / "report.html").read_text()
+    assert "misses the required 100.0 %" in (report / "report.html").read_text()
     assert run(*common, "--min-miou", "0") == 0
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from bisenet_ros.cli import main
 from bisenet_ros.inference import Segmenter
@@ -21,14 +23,20 @@ def labelled(small_weights, tmp_path_factory) -> Path:
     """Images labelled by the small network itself, so that its float32 mIoU is 1."""
     root = tmp_path_factory.mktemp("labelled")
     segmenter = Segmenter(small_weights, device="cpu", precision="fp32")
-    for folder in ("images", "labels"):
+    for folder in ("images", "masks"):
         (root / folder).mkdir()
+    classes = [
+        {"name": name, "color": list(colour)}
+        for name, colour in zip(segmenter.labels.names, segmenter.labels.colours, strict=True)
+    ]
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    (root / "val.txt").write_text("".join(f"{index}\n" for index in range(6)))
     random = np.random.default_rng(0)
     for index in range(6):
         coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
         image = cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(root / f"images/{index}.png"), image)
-        cv2.imwrite(str(root / f"labels/{index}.png"), segmenter([image], "bgr")[0].mask)
+        cv2.imwrite(str(root / f"masks/{index}.png"), segmenter([image], "bgr")[0].mask)
     return root
 
 
@@ -63,7 +71,17 @@ def test_int8_is_scored_and_written(small_weights, labelled, tmp_path, suffix):
     pytest.importorskip(SUFFIXES[suffix])
     pytest.importorskip("nncf")
     out, facts = tmp_path / f"q{suffix}", tmp_path / "facts.json"
-    options = ["--int8", "--calibrate", labelled, "--max-drop", 100, "--json", facts]
+    options = [
+        "--int8",
+        "--calibrate",
+        labelled,
+        "--dataset",
+        "folder",
+        "--max-drop",
+        100,
+        "--json",
+        facts,
+    ]
     assert export(out, "--weights", small_weights, *options) == 0
     measured = json.loads(facts.read_text())
     assert measured["scored_images"] == 3
@@ -80,7 +98,7 @@ def test_int8_that_loses_too_much_is_not_written(small_weights, labelled, tmp_pa
     capsys.readouterr()
     code = export(
         *(tmp_path / "q.xml", "--weights", small_weights),
-        *("--int8", "--calibrate", labelled, "--max-drop", 0),
+        *("--int8", "--calibrate", labelled, "--dataset", "folder", "--max-drop", 0),
     )
     assert code == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
@@ -102,9 +120,14 @@ def test_wrong_files(small_weights, labelled, tmp_path, capsys):
     missing = tmp_path / "w.safetensors"
     check_refused(capsys, [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
     arguments = [tmp_path / "m.xml", "--weights", small_weights, "--int8", "--calibrate"]
-    check_refused(capsys, [*arguments, tmp_path], 3, "images/")
+    check_refused(capsys, [*arguments, tmp_path, "--dataset", "folder"], 3, "labels.yaml")
+    check_refused(capsys, [*arguments, labelled, "--dataset", "voc"], 2, "'voc'", "camvid")
     lonely = tmp_path / "lonely"
-    (lonely / "images").mkdir(parents=True)
-    (lonely / "images" / "a.png").write_bytes((labelled / "images/0.png").read_bytes())
-    check_refused(capsys, [*arguments, lonely], 3, "a.png", "label")
+    shutil.copytree(labelled, lonely)
+    (lonely / "masks" / "0.png").unlink()
+    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "0.png", "mask")
+    (lonely / "val.txt").write_text("1\n")
+    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "at least 2 images")
+    (lonely / "labels.yaml").write_text("classes: [{name: one, color: [1, 2, 3]}]")
+    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "1 class")
     assert [path.name for path in tmp_path.iterdir()] == ["lonely"]

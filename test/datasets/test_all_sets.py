@@ -81,7 +81,7 @@ def test_checking_counts_pixels(tmp_path: Path):
 def test_checking_names_the_first_bad_file(camvid: Path):
     for i in (3, 1):
         write(camvid / f"train/labels/{i}.png", np.full((96, 128), 100 + i, np.uint8))
-    with pytest.raises(DataError, match="1.png holds id 101"):
+    with pytest.raises(DataError, match="1.png contains id 101"):
         check(open_set("camvid", camvid, "train"), workers=4)
 
 

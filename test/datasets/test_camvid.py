@@ -74,11 +74,11 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (lambda root: (root / "train/labels/1.png").write_bytes(b""), "labels/1.png is empty"),
     (
         spoilt_by("train/labels/1.png", np.full((96, 128), 12, np.uint8)),
-        "labels/1.png holds id 12 at row 0, column 0; CamVid has 0 to 11 and 255",
+        "labels/1.png contains id 12 at row 0, column 0; CamVid has 0 to 11 and 255",
     ),
     (
         spoilt_by("train/labels/1.png", np.full((96, 128, 3), 7, np.uint8)),
-        r"labels/1.png holds colour \(7, 7, 7\) at row 0, column 0; CamVid has 32 colours",
+        r"labels/1.png contains colour \(7, 7, 7\) at row 0, column 0; CamVid has 32 colours",
     ),
     (
         spoilt_by("train/labels/1.png", np.zeros((4, 5), np.uint8)),
@@ -104,8 +104,8 @@ def test_bad_files_are_named(camvid: Path, spoil: Callable[[Path], object], said
 
 
 def test_a_split_that_is_not_there(camvid: Path):
-    with pytest.raises(DataError, match="test/images is no folder.*folders train, val"):
+    with pytest.raises(DataError, match="test/images is not a folder.*folders train, val"):
         open_set("camvid", camvid, "test")
     (camvid / "test/images").mkdir(parents=True)
-    with pytest.raises(DataError, match="test/images holds no images"):
+    with pytest.raises(DataError, match="test/images contains no images"):
         open_set("camvid", camvid, "test")

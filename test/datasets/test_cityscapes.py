@@ -31,7 +31,7 @@ def test_cityscapes_train_ids_are_taken_as_they_are(tmp_path: Path):
 
 def test_cityscapes_errors(tmp_path: Path):
     data = open_set("cityscapes", cityscapes(tmp_path, np.full((2, 2), 34, np.uint8)), "val")
-    with pytest.raises(DataError, match="aachen_000000_000019_gtFine_labelIds.png holds id 34"):
+    with pytest.raises(DataError, match="aachen_000000_000019_gtFine_labelIds.png contains id 34"):
         data.read(0)
     (tmp_path / "gtFine/val/bochum/bochum_000000_000019_gtFine_labelIds.png").unlink()
     with pytest.raises(DataError, match="bochum_000000_000019_gtFine_labelIds.png is missing"):

@@ -33,11 +33,13 @@ def test_coco_stuff_without_things(tmp_path: Path):
 
 def test_coco_stuff_errors(tmp_path: Path):
     data = open_set("coco-stuff", coco_stuff(tmp_path, np.full((2, 3), 11, np.uint8)), "val")
-    with pytest.raises(DataError, match="000000000139.png holds id 11 .*coco-stuff.yaml has 0 to"):
+    with pytest.raises(
+        DataError, match="000000000139.png contains id 11 .*coco-stuff.yaml has 0 to"
+    ):
         data.read(0)
     with pytest.raises(DataError, match="no labelled split 'test'"):
         open_set("coco-stuff", tmp_path, "test")
-    with pytest.raises(DataError, match="images/train2017 is no folder"):
+    with pytest.raises(DataError, match="images/train2017 is not a folder"):
         open_set("coco-stuff", tmp_path, "train")
     write(tmp_path / "images/val2017/000000000140.jpg", noise())
     with pytest.raises(DataError, match="annotations/val2017/000000000140.png is missing"):

@@ -91,9 +91,9 @@ def test_masks_of_0_and_255(tmp_path: Path):
 @pytest.mark.parametrize(
     ("listed", "said"),
     [
-        ({"classes": None}, "labels.yaml is no list of classes"),
-        ({"classes": [{"name": "a"}]}, "labels.yaml is no list of classes: expected 'classes:'"),
-        ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three of 0–255"),
+        ({"classes": None}, "labels.yaml is not a list of classes"),
+        ({"classes": [{"name": "a"}]}, "labels.yaml is not a list of classes: expected 'classes:'"),
+        ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three integers from 0 to 255"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": 0}]}, "lists id 0 2×"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": "one"}]}, "lists id 'one'"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "color": [10, 20, 30]}]}, r"\(10, 20, 30\) 2×"),
@@ -112,7 +112,7 @@ def test_broken_label_lists_are_explained(tmp_path: Path, listed: dict[str, obje
 
 def test_a_label_list_that_is_no_yaml(tmp_path: Path):
     (folder(tmp_path) / "labels.yaml").write_text("classes: [")
-    with pytest.raises(DataError, match="labels.yaml is no list of classes: while parsing"):
+    with pytest.raises(DataError, match="labels.yaml is not a list of classes: while parsing"):
         open_set("folder", tmp_path, "val")
     (tmp_path / "labels.yaml").unlink()
     with pytest.raises(DataError, match="labels.yaml cannot be read .*write one with 'classes:'"):
@@ -124,12 +124,12 @@ def test_folder_errors(tmp_path: Path):
     with pytest.raises(DataError, match="neither test.txt nor test/images; .*images, masks"):
         open_set("folder", root, "test")
     (root / "train.txt").write_text("00\n99\n")
-    with pytest.raises(DataError, match="val.txt is missing, though train.txt is there"):
+    with pytest.raises(DataError, match="val.txt is missing, but train.txt exists"):
         open_set("folder", root, "val")
     with pytest.raises(DataError, match="train.txt line 2 names '99'"):
         open_set("folder", root, "train")
     (root / "train.txt").write_text("# none\n")
-    with pytest.raises(DataError, match="train.txt names no images"):
+    with pytest.raises(DataError, match="train.txt is empty"):
         open_set("folder", root, "train")
     (root / "train.txt").unlink()
     (root / "masks/04.png").unlink()
@@ -139,9 +139,9 @@ def test_folder_errors(tmp_path: Path):
 
 
 def test_folders_of_too_few_images(tmp_path: Path):
-    with pytest.raises(DataError, match="holds 1 image"):
+    with pytest.raises(DataError, match="has 1 image"):
         open_set("folder", folder(tmp_path / "one", 1), "train")
-    with pytest.raises(DataError, match="images is no folder.*expected images/NAME"):
+    with pytest.raises(DataError, match="images is not a folder.*expected images/NAME"):
         open_set("folder", folder(tmp_path / "none", 0), "train")
 
 

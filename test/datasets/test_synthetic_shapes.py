@@ -80,7 +80,7 @@ def test_a_set_is_drawn_where_there_is_none(tmp_path: Path, monkeypatch: pytest.
 
 def test_other_peoples_folders_are_left_alone(tmp_path: Path):
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(ArgumentError, match="holds files"):
+    with pytest.raises(ArgumentError, match="is not empty"):
         draw(tmp_path, 1, 1, SIZE)
     with pytest.raises(DataError, match="labels.yaml cannot be read"):
         open_set("shapes", tmp_path, "train")

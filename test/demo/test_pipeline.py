@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from bisenet_ros.demo import metrics as summary
-from bisenet_ros.demo import pipeline as playback
-from bisenet_ros.demo.pipeline import Plan, Played
+from bisenet_ros.demo import metrics as demo_metrics
+from bisenet_ros.demo import pipeline
+from bisenet_ros.demo.pipeline import DemoPlan, Played
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 
 
 def test_values_keep_their_type_on_the_command_line():
-    arguments = playback.node_arguments(Plan(Path("b"), 15.0, Path("/w/12 3"), "0"))
+    arguments = pipeline.node_arguments(DemoPlan(Path("b"), 15.0, Path("/w/12 3"), "0"))
     assert 'weights:="/w/12 3"' in arguments
     assert 'device:="0"' in arguments
     assert "rate:=0.0" in arguments
-    assert not any(a.startswith("weights") for a in playback.node_arguments(Plan(Path("b"), 15.0)))
+    assert not any(
+        a.startswith("weights") for a in pipeline.node_arguments(DemoPlan(Path("b"), 15.0))
+    )
 
 
 def test_class_names_come_back_from_the_labels_topic():
@@ -53,22 +55,17 @@ def scored(*frames: dict, **changes) -> dict:
     [
         (scored({"stamp": 1}, {"stamp": 2}), []),
         (scored({"stamp": 9}), ["1 of 1 masks carry a stamp that was never played"]),
-        (scored({"stamp": 1}, {"stamp": 1}), ["1 masks came twice"]),
+        (scored({"stamp": 1}, {"stamp": 1}), ["1 masks were received twice"]),
         (scored({"stamp": 1, "width": 5}), ["1 masks are 5×3; the camera is 4×3"]),
-        (scored({"stamp": 1}, refused={"mask: rgb8": 2}), ["2 messages refused: mask: rgb8"]),
-        (scored(), ["no mask came back for 2 frames"]),
+        (scored({"stamp": 1}, refused={"mask: rgb8": 2}), ["2 messages rejected: mask: rgb8"]),
+        (scored(), ["no mask was received for 2 frames"]),
     ],
 )
 def test_what_came_back_is_held_against_what_was_sent(tmp_path, figures, expected):
     played = Played({"stamps": [1, 2], "width": 4, "height": 3}, Recording(tmp_path))
-    assert summary.problems(played, figures) == expected
+    assert demo_metrics.problems(played, figures) == expected
 
 
 def test_stages_that_have_no_time_yet_are_left_out():
     values = {"forward_ms_p50": "12.5", "decode_ms_p50": "nan", "publish_ms_p50": "soon"}
-    assert summary._stages(values) == {"forward": 12.5}
-
-
-def test_the_machine_is_described():
-    facts = summary.machine()
-    assert facts["cores"] >= 1 and facts["memory_gib"] > 0 and facts["processor"]
+    assert demo_metrics._stages(values) == {"forward": 12.5}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError, DataError, WeightsError
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_dummy_network_sees_more_than_one_class(segmenter):
 @given(height=st.integers(1, 200), width=st.integers(1, 200), order=st.sampled_from(["rgb", "bgr"]))
 def test_any_size_and_order_gives_arrays_of_that_size(segmenter, height, width, order):
     image = picture(height, width, seed=height * 1000 + width)
-    wanted = Wanted(confidence=True, overlay=True)
+    wanted = OutputRequest(confidence=True, overlay=True)
     result = segmenter([image], order, wanted)[0]
     assert result.mask.shape == result.confidence.shape == (height, width)
     assert result.overlay.shape == (height, width, 3)
@@ -83,7 +83,7 @@ def test_any_size_and_order_gives_arrays_of_that_size(segmenter, height, width, 
 
 def test_channel_order_only_says_how_bytes_lie(segmenter):
     rgb = picture(90, 120)
-    wanted = Wanted(overlay=True)
+    wanted = OutputRequest(overlay=True)
     first = segmenter([rgb], "rgb", wanted)[0]
     second = segmenter([np.ascontiguousarray(rgb[..., ::-1])], "bgr", wanted)[0]
     assert np.array_equal(first.mask, second.mask)
@@ -102,15 +102,15 @@ def test_confidence_is_the_softmax_of_the_winner(segmenter, small_weights):
     scores = slow_scores(small_weights, rgb)
     powers = np.exp(scores - scores.max(0))
     probability = (powers / powers.sum(0)).max(0)
-    found = segmenter([rgb], wanted=Wanted(confidence=True))[0].confidence
+    found = segmenter([rgb], request=OutputRequest(confidence=True))[0].confidence
     assert np.abs(found.astype(float) - probability * 255).max() <= 0.51
 
 
 def test_unlikely_pixels_become_unlabelled(segmenter, small_weights):
     rgb = picture(100, 140)
-    plain = segmenter([rgb], wanted=Wanted(confidence=True))[0]
+    plain = segmenter([rgb], request=OutputRequest(confidence=True))[0]
     threshold = float(np.median(plain.confidence)) / 255 + 0.001
-    result = segmenter([rgb], wanted=Wanted(threshold=threshold))[0]
+    result = segmenter([rgb], request=OutputRequest(threshold=threshold))[0]
     assert result.confidence is None
     unlabelled = result.mask == 255
     assert 0 < unlabelled.mean() < 1
@@ -120,7 +120,7 @@ def test_unlikely_pixels_become_unlabelled(segmenter, small_weights):
 
 def test_overlay_blends_palette_and_camera(segmenter):
     rgb = picture(50, 70)
-    result = segmenter([rgb], wanted=Wanted(overlay=True, alpha=0.25))[0]
+    result = segmenter([rgb], request=OutputRequest(overlay=True, alpha=0.25))[0]
     colours = segmenter.palette[result.mask].astype(float)
     expected = rgb * 0.75 + colours * 0.25
     assert np.abs(result.overlay - expected).max() <= 0.51
@@ -128,7 +128,7 @@ def test_overlay_blends_palette_and_camera(segmenter):
 
 def test_unlabelled_pixels_show_the_camera(segmenter):
     rgb = picture(50, 70)
-    result = segmenter([rgb], wanted=Wanted(overlay=True, threshold=1.0))[0]
+    result = segmenter([rgb], request=OutputRequest(overlay=True, threshold=1.0))[0]
     assert (result.mask == 255).all()
     assert np.array_equal(result.overlay, rgb)
 
@@ -136,13 +136,13 @@ def test_unlabelled_pixels_show_the_camera(segmenter):
 def test_a_batch_is_its_images_one_by_one(segmenter):
     images = [picture(80, 100, 1), picture(33, 47, 2), picture(1, 5, 3)]
     orders = ["rgb", "bgr", "rgb"]
-    wanted = [Wanted(), Wanted(overlay=True), Wanted(confidence=True)]
+    wanted = [OutputRequest(), OutputRequest(overlay=True), OutputRequest(confidence=True)]
     together = segmenter(images, orders, wanted)
-    for image, order, wish, result in zip(images, orders, wanted, together, strict=True):
-        alone = segmenter([image], order, wish)[0]
+    for image, order, request, result in zip(images, orders, wanted, together, strict=True):
+        alone = segmenter([image], order, request)[0]
         assert (alone.mask != result.mask).mean() < 0.002  # batched sums round differently
-        assert (result.overlay is not None) == wish.overlay
-        assert (result.confidence is not None) == wish.confidence
+        assert (result.overlay is not None) == request.overlay
+        assert (result.confidence is not None) == request.confidence
     assert segmenter([]) == []
 
 

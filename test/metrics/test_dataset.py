@@ -24,7 +24,7 @@ LABELS = LabelSet(("road", "tree", "kerb"), ((128, 64, 128), (107, 142, 35), (10
 
 
 @dataclass
-class Named:
+class NamedSample:
     name: str
 
 
@@ -38,7 +38,7 @@ class MadeUp:
             (np.repeat(mask[..., None], 3, 2), truth)
             for mask, truth in zip(masks, truths, strict=True)
         ]
-        self.samples = tuple(Named(f"street_{i}") for i in range(len(masks)))
+        self.samples = tuple(NamedSample(f"street_{i}") for i in range(len(masks)))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -138,7 +138,7 @@ def test_the_figures_are_json_with_none_for_what_is_undefined(images):
 
 def test_ids_that_the_network_has_no_class_for_are_refused_by_name(images):
     images.pairs[1][1][20, 4] = 7
-    with pytest.raises(DataError, match=r"street_1 holds id 7.*3 classes"):
+    with pytest.raises(DataError, match=r"street_1 has id 7.*3 classes"):
         evaluate(said, images, 3)
 
 

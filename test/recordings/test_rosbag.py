@@ -99,7 +99,10 @@ def test_no_or_several_cameras_are_listed(tmp_path: Path):
         bag.image_topic()
     with BagMaker(tmp_path / "none") as maker:
         maker.string("/note", 1, "hello")
-    with Bag(tmp_path / "none") as bag, pytest.raises(DataError, match=r"no camera.*/note \("):
+    with (
+        Bag(tmp_path / "none") as bag,
+        pytest.raises(DataError, match=r"no camera image topic.*/note \("),
+    ):
         bag.image_topic()
 
 
@@ -129,7 +132,7 @@ def refused(path: Path) -> str:
 def test_what_is_no_bag_is_refused(tmp_path: Path):
     assert "does not exist" in refused(tmp_path / "missing.mcap")
     (tmp_path / "notes.txt").write_text("hello")
-    assert "is no rosbag2" in refused(tmp_path / "notes.txt")
+    assert "is not a rosbag2" in refused(tmp_path / "notes.txt")
     (tmp_path / "empty.mcap").touch()
     assert "empty" in refused(tmp_path / "empty.mcap")
     (tmp_path / "text.db3").write_text("hello " * 1000)
@@ -137,7 +140,7 @@ def test_what_is_no_bag_is_refused(tmp_path: Path):
     (tmp_path / "folder").mkdir()
     assert "metadata.yaml" in refused(tmp_path / "folder")
     shutil.copy(DRIVE / "camvid_drive.mcap", tmp_path / "folder")
-    assert "camvid_drive.mcap itself" in refused(tmp_path / "folder")
+    assert "camvid_drive.mcap instead" in refused(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "rosbag2_bagfile_information: {version: 99}", "- 1"])

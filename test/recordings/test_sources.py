@@ -11,7 +11,7 @@ from bisenet_ros.recordings.rosbag import Message
 from bisenet_ros.recordings.sources import (
     BagSource,
     FolderSource,
-    Frame,
+    SourceFrame,
     VideoSource,
     cut,
     open_source,
@@ -66,7 +66,7 @@ def test_a_video_plays_at_its_own_rate_and_again(tmp_path: Path):
 
 
 def test_cut_takes_seconds_from_the_first_frame_on():
-    frames = [Frame(100 * 10**9 + i * 10**8, lambda: np.zeros(0)) for i in range(10)]
+    frames = [SourceFrame(100 * 10**9 + i * 10**8, lambda: np.zeros(0)) for i in range(10)]
 
     def kept(start: float, duration: float | None) -> list[int]:
         return [frames.index(f) for f in cut(iter(frames), start, duration)]
@@ -95,7 +95,7 @@ def test_what_was_recorded_beside_a_frame_stays_with_it(tmp_path: Path):
         message = frame.load()
         assert isinstance(message, Message)
         assert message.stamp_ns == frame.stamp_ns
-        beside = [(delay, m.topic.name, m.stamp_ns) for delay, m in frame.beside]
+        beside = [(delay, m.topic.name, m.stamp_ns) for delay, m in frame.companions]
         found.append((frame.stamp_ns, beside))
     assert found == [
         (100, [(0, "/cam/camera_info", 100), (30, "/note", 130), (50, "/other/mask", 100)]),
@@ -109,7 +109,7 @@ def test_the_drive_has_a_label_beside_each_frame():
     frames = list(source.frames())
     assert len(frames) == 101
     for frame in frames:
-        assert [(delay, m.stamp_ns) for delay, m in frame.beside] == [(0, frame.stamp_ns)]
+        assert [(delay, m.stamp_ns) for delay, m in frame.companions] == [(0, frame.stamp_ns)]
     source.close()
 
 
@@ -118,7 +118,7 @@ def test_bad_sources_are_refused(tmp_path: Path):
         open_source(str(tmp_path / "missing"))
     with pytest.raises(DataError, match="does not exist"):
         open_source(str(tmp_path / "missing.mcap"))
-    with pytest.raises(DataError, match="holds neither images"):
+    with pytest.raises(DataError, match="has neither images"):
         open_source(str(tmp_path))
     (tmp_path / "film.mp4").write_bytes(os.urandom(1000))
     with pytest.raises(DataError, match="cannot be read as a video"):
@@ -126,15 +126,15 @@ def test_bad_sources_are_refused(tmp_path: Path):
     (tmp_path / "loose.mcap").touch()
     with pytest.raises(DataError, match=r"loose\.mcap"):
         open_source(str(tmp_path))
-    with pytest.raises(DataError, match="holds no topic /x"):
+    with pytest.raises(DataError, match="has no topic /x"):
         open_source(str(DRIVE), "/x")
-    with pytest.raises(DataError, match="holds no topic /y"):
+    with pytest.raises(DataError, match="has no topic /y"):
         open_source(str(DRIVE), None, ["/y"])
 
 
 @pytest.mark.parametrize("name", ["webcam:63", "/dev/video63"])
 def test_a_webcam_that_is_not_there_is_refused_with_those_that_are(name: str):
-    with pytest.raises(DataError, match=f"{name}: there is no /dev/video63; this machine has"):
+    with pytest.raises(DataError, match=f"{name}: no /dev/video63; this machine has"):
         open_source(name)
 
 

@@ -10,7 +10,8 @@ from html_page import Page
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import bag as report
-from bisenet_ros.report.bag import Shown, Story
+from bisenet_ros.report.bag import BagReportData
+from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))
@@ -89,10 +90,10 @@ def metrics(**changes: Any) -> dict[str, Any]:
     }
 
 
-def story(**changes: Any) -> Story:
+def story(**changes: Any) -> BagReportData:
     numbers = {1000 + i: i for i in range(4)}
-    shown = Shown(3, 0.6, view())
-    return Story(metrics(**changes), LABELS, numbers, shown, [shown], [Shown(0, 0.4, view(1))])
+    shown, other = ReportImage("Frame 4", 0.6, view()), ReportImage("Frame 1", 0.4, view(1))
+    return BagReportData(metrics(**changes), LABELS, [shown], [other], numbers, shown)
 
 
 def test_the_report_is_whole_and_needs_no_other_file():
@@ -129,14 +130,14 @@ def test_undefined_figures_are_dashes():
 
 
 def test_problems_are_told_at_the_top():
-    page = Page(report.render(story(problems=["7 masks came twice"])))
-    assert "1 problem" in page.words and "7 masks came twice" in page.words
+    page = Page(report.render(story(problems=["7 masks were received twice"])))
+    assert "1 problem" in page.words and "7 masks were received twice" in page.words
     assert "every mask matches" not in page.words
 
 
 def test_a_drive_without_scored_frames_still_has_a_report():
     bare = story(frames=[], confusion=[[0] * 4] * 3)
-    page = Page(report.render(Story(bare.metrics, bare.labels, bare.numbers)))
+    page = Page(report.render(BagReportData(bare.metrics, bare.labels, numbers=bare.numbers)))
     assert not page.open
     assert page.words.count("does not occur") == 3
 

@@ -14,18 +14,18 @@ from html_page import Page
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import dataset as dataset_report
 from bisenet_ros.report import html as page
-from bisenet_ros.report.dataset import Shown, Story
+from bisenet_ros.report.data import ReportData, ReportImage
 from bisenet_ros.report.figure import View
 
 LABELS = LabelSet(("road", "tree <b>", "kerb"), ((128, 64, 128), (107, 142, 35), (10, 20, 230)))
 FIGURES = {"iou": 0.5, "precision": 0.6, "recall": 0.7, "share": 0.5, "boundary_f": 0.4}
 
 
-def shown(name: str, miou: float, size: tuple[int, int] = (30, 40)) -> Shown:
+def shown(name: str, miou: float, size: tuple[int, int] = (30, 40)) -> ReportImage:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     truth = np.zeros(size, np.uint8)
     truth[:10], truth[-2:] = 1, 255
-    return Shown(name, miou, View(image, truth, np.zeros(size, np.uint8), image // 2))
+    return ReportImage(name, miou, View(image, truth, np.zeros(size, np.uint8), image // 2))
 
 
 def metrics(**changes: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
             "source": "A set of streets",
             "licence": "CC BY-NC 4.0",
         },
-        "scored_with": {"engine": "PyTorch as it is", "mirrored_too": "no"},
+        "scored_with": {"engine": "plain PyTorch", "mirrored_too": "no"},
         "command": "python -m bisenet_ros evaluate --data somewhere",
         "machine": {
             "processor": "Some CPU",
@@ -65,8 +65,8 @@ def metrics(**changes: Any) -> dict[str, Any]:
     }
 
 
-def story(**changes: Any) -> Story:
-    return Story(metrics(**changes), LABELS, [shown("a", 0.6)], [shown("b", 0.4)])
+def story(**changes: Any) -> ReportData:
+    return ReportData(metrics(**changes), LABELS, [shown("a", 0.6)], [shown("b", 0.4)])
 
 
 def words(text: str) -> str:
@@ -94,8 +94,8 @@ def test_names_are_shown_as_they_are():
 
 def test_the_bar_is_told_when_there_is_one():
     assert "the bar" not in words(dataset_report.render(story()))
-    assert "meets the bar of 50.0 % mIoU" in words(dataset_report.render(story(min_miou=0.5)))
-    assert "misses the bar of 60.0 % mIoU" in words(dataset_report.render(story(min_miou=0.6)))
+    assert "meets the required 50.0 % mIoU" in words(dataset_report.render(story(min_miou=0.5)))
+    assert "misses the required 60.0 % mIoU" in words(dataset_report.render(story(min_miou=0.6)))
 
 
 def test_warnings_stand_at_the_top():
@@ -104,11 +104,11 @@ def test_warnings_stand_at_the_top():
 
 
 def test_without_pictures_there_is_still_a_report():
-    text = dataset_report.render(Story(metrics(), LABELS))
+    text = dataset_report.render(ReportData(metrics(), LABELS))
     assert Page(text).sources == [] and "Best images" not in text
 
 
-def test_the_pairs_mistaken_most_are_listed():
+def test_the_most_frequent_confusions_are_listed():
     found = dataset_report.mistakes([[90, 10, 0, 0], [30, 60, 10, 0], [0, 0, 5, 5]], LABELS)
     assert [(m["truth"], m["seen"], m["share"]) for m in found] == [
         ("kerb", "none", 0.5),
@@ -149,7 +149,7 @@ def test_a_matrix_of_many_classes_is_a_picture():
         "confusion": counts.tolist(),
         "per_class": {name: FIGURES for name in labels.names},
     }
-    found = Page(dataset_report.render(Story(metrics(**changes), labels)))
+    found = Page(dataset_report.render(ReportData(metrics(**changes), labels)))
     assert found.sources == [uri]
     assert page.heat_picture([[1, 0], [0, 1]]) is None
 

@@ -26,7 +26,7 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.update(recommended_environment())
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 45.0  # seconds; two busy cores need a few of them to import torch
+TIMEOUT_S = 45.0  # seconds; two busy cores need a few of them to import torch
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ class Peer:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
 
-    def spin_until(self, holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+    def spin_until(self, holds: Callable[[], Any], what: str, patience: float = TIMEOUT_S) -> None:
         """Serve callbacks until ``holds()`` is true; fail naming ``what`` after ``patience`` s."""
         deadline = time.monotonic() + patience
         while not holds():
@@ -119,7 +119,7 @@ class Process:
             self.child.send_signal(sign)
         return self.wait(patience)
 
-    def wait(self, patience: float = PATIENCE) -> int:
+    def wait(self, patience: float = TIMEOUT_S) -> int:
         """The exit code, once the process ends by itself."""
         try:
             return self.child.wait(patience)

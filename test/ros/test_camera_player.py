@@ -311,7 +311,7 @@ def test_no_subscribers_is_a_bar_not_met(start: Start, peer: Peer):
 LIVE = """
 import sys, time
 import numpy as np
-from bisenet_ros.recordings.sources import Frame
+from bisenet_ros.recordings.sources import SourceFrame
 from bisenet_ros.ros import player
 
 
@@ -321,7 +321,7 @@ class Camera:
     def frames(self):
         for index in range(200):
             time.sleep(0.005)
-            yield Frame(time.time_ns(), lambda: np.full((4, 6, 3), index, np.uint8))
+            yield SourceFrame(time.time_ns(), lambda: np.full((4, 6, 3), index, np.uint8))
 
     def close(self):
         print("closed")
@@ -392,8 +392,8 @@ def test_bad_input_is_one_line_and_exit_code_3(tmp_path: Path):
         (["--start", "-1"], "--start: '-1'"),
         (["--wait-for-subscribers", "1.5"], "'1.5'"),
         (["--transport", "zip"], "invalid choice: 'zip'"),
-        (["--as", "/no spaces"], "is no topic name"),
-        (["--also", IMAGES], f"--also {IMAGES} is the topic the images are played on"),
+        (["--as", "/no spaces"], "is not a valid topic name"),
+        (["--also", IMAGES], f"--also {IMAGES} is already the image topic"),
         (["--json", "/proc/nowhere/played.json"], "--json"),
         (["--ros-args", "--no-such-thing"], "--no-such-thing"),
         (["--no-such-thing"], "--no-such-thing"),

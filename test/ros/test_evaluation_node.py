@@ -167,7 +167,9 @@ def test_what_cannot_be_used_is_refused_with_its_reason(peer, start, tmp_path):
     assert metrics["masks"] == 1 and metrics["scored"] == 0
     reasons = " | ".join(metrics["refused"])
     assert "mask: encoding is '8UC1'; expected mono8" in reasons
-    assert "mask: data has 767 bytes; 24 rows of step 32 need 768" in reasons
+    assert (
+        "mask: data has 767 bytes; expected at least 768 for 24 rows with a step of 32" in reasons
+    )
     assert "mask: step 3 is too small for 32 pixels of mono8; expected at least 32" in reasons
     assert "label names: " in reasons
     assert "cannot be decoded" in reasons

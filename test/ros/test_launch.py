@@ -153,7 +153,7 @@ def test_given_arguments_win_over_the_params_file_and_others_do_not(
     [
         ("precision", "fp8", "fp8"),
         ("rate", "fast", "rate is 'fast'; expected 0.0 to 1000.0"),
-        ("params_file", "/no/such.yaml", "params_file is '/no/such.yaml', and there is no such"),
+        ("params_file", "/no/such.yaml", "params_file is '/no/such.yaml', which does not exist"),
     ],
 )
 def test_a_wrong_argument_starts_nothing(start: Start, name: str, value: str, says: str):

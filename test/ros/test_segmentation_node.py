@@ -15,7 +15,7 @@ from rig import BASE, Rig, image, picture, serving, status_values
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.image_encodings import from_compressed
 from bisenet_ros.ros.parameters.definition import FIELDS
 from bisenet_ros.ros.qos import latched
@@ -55,8 +55,8 @@ def test_channel_order_is_taken_from_the_encoding(rig, camera, segmenter):
 
 def test_overlay_and_confidence_are_built_for_those_who_listen(rig, camera, segmenter):
     before = rig.send(camera, image(1, rig.next_stamp()))
-    wanted = Wanted(overlay=True, confidence=True)
-    expected = segmenter([picture(5)], wanted=wanted)[0]
+    wanted = OutputRequest(overlay=True, confidence=True)
+    expected = segmenter([picture(5)], request=wanted)[0]
     node = rig.peer.node
     heard: dict[str, list] = {"overlay": [], "confidence": [], "overlay/compressed": []}
     subscriptions = [
@@ -130,7 +130,7 @@ def test_broken_images_are_refused_with_a_reason_and_good_ones_served(rig, camer
         rig.count("rejected", rejected + number)
         assert rig.values()["last_reject_reason"], name
         rig.send(camera, image(number, rig.next_stamp()))
-    assert "image refused" in rig.process.output
+    assert "image rejected" in rig.process.output
 
 
 def test_diagnostics_carry_the_contracts_keys(rig, camera, segmenter, small_weights):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bisenet_ros.errors import ArgumentError
 from bisenet_ros.system.atomic_files import check_writable, make_folder, staged, write_json
 
 
-def test_results_move_in_when_the_block_ends_well(tmp_path):
+def test_results_move_in_if_the_block_succeeds(tmp_path):
     out = tmp_path / "deep" / "out"
     with staged(out, "--out") as scratch:
         (scratch / "results" / "a").write_text("new")
@@ -22,7 +22,7 @@ def test_results_move_in_when_the_block_ends_well(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["deep"]
 
 
-def test_other_files_stay_and_older_ones_are_replaced(tmp_path):
+def test_other_files_are_kept_and_older_ones_replaced(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "precious").write_text("kept")
     with staged(tmp_path, "--out") as scratch:
@@ -38,7 +38,7 @@ def test_nothing_is_left_after_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path):
+def test_a_folder_that_is_not_writable_is_reported_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(ArgumentError, match=r"--out .*file cannot be written"),
@@ -62,7 +62,7 @@ def test_a_json_file_is_replaced_in_one_step(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
 
 
-def test_where_a_file_can_be_written_is_seen_before(tmp_path):
+def test_a_path_that_is_not_writable_is_reported_early(tmp_path):
     check_writable(tmp_path / "m.json", "--json")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ArgumentError, match="is a folder"):

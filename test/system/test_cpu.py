@@ -1,4 +1,4 @@
-"""The processor's name, from what kernels write."""
+"""The processor's name, from /proc/cpuinfo."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_the_name_is_read(tmp_path: Path, text: str, name: str):
     assert cpu_name(cpuinfo) == name
 
 
-def test_without_a_name_the_architecture_is_told(tmp_path: Path):
+def test_without_a_name_the_architecture_is_reported(tmp_path: Path):
     assert cpu_name(tmp_path / "missing")
     (tmp_path / "cpuinfo").write_text("processor\t: 0\n")
     assert cpu_name(tmp_path / "cpuinfo")

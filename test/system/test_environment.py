@@ -1,4 +1,4 @@
-"""What a process that moves images is started with."""
+"""The environment of processes that handle images."""
 
 import socket
 
@@ -14,7 +14,7 @@ from bisenet_ros.system.environment import (
 )
 
 
-def test_what_the_user_set_stays():
+def test_variables_set_by_the_user_are_kept():
     users = {"MALLOC_TOP_PAD_": "7", "OMP_WAIT_POLICY": "ACTIVE", FASTRTPS: "mine.xml"}
     assert not set(recommended_environment(users)) & (set(users) | {FASTDDS})
     assert process_environment(users).items() >= users.items()
@@ -60,7 +60,7 @@ def test_the_children_stay_on_this_machine_unless_the_user_says_otherwise(
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
 
 
-def test_a_domain_that_somebody_uses_is_left_alone(monkeypatch):
+def test_a_domain_in_use_is_not_chosen(monkeypatch):
     monkeypatch.setattr(environment_module, "DOMAINS", range(90, 92))
     free = environment_module.free_domain()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:

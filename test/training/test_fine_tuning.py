@@ -1,4 +1,4 @@
-"""Starting from another file's weights: what is taken over, what is made anew, what is refused."""
+"""Fine-tuning: which tensors are copied, which are re-initialised, what is refused."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_the_same_classes_take_over_everything(weights):
 
 def test_auxiliary_heads_are_initialised_anew_and_named(weights):
     path, _ = weights
-    remade = start_from(path, network(3, auxiliary=True), THREE)
-    assert remade and all(name.startswith("aux") for name in remade)
+    reinitialised = start_from(path, network(3, auxiliary=True), THREE)
+    assert reinitialised and all(name.startswith("aux") for name in reinitialised)
 
 
 @pytest.mark.parametrize("names", [("a", "b", "c", "d"), ("c", "b", "a")])

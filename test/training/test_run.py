@@ -127,7 +127,7 @@ def test_an_interrupted_run_ends_with_130_and_can_be_resumed(folder, tmp_path):
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == 130
     said = (tmp_path / "log").read_text()
-    assert "interrupted; --resume goes on from step" in said and "Traceback" not in said
+    assert "interrupted; --resume continues from step" in said and "Traceback" not in said
     done = torch.load(tmp_path / "run/last.ckpt", weights_only=False)["global_step"]
     prepared, trainer = run(made, resume=True, stop_after=done + 2)
     assert trainer.global_step == done + 2
@@ -200,7 +200,7 @@ def test_fine_tuning_says_what_was_made_anew(folder, tmp_path, capsys):
     ]
     assert main(["train", *line, "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "made anew: head.conv_out.1.bias, head.conv_out.1.weight" in said
+    assert "re-initialised: head.conv_out.1.bias, head.conv_out.1.weight" in said
 
 
 def test_checking_data_counts_and_trains_nothing(folder, tmp_path, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bisenet_ros.training.augmentation import RandomView
-from bisenet_ros.training.sampling import Share, Stream, order
+from bisenet_ros.training.sampling import ResumableSampler, Stream, order
 
 
 class Numbered:
@@ -56,7 +56,7 @@ def test_every_image_is_seen_once_an_epoch_in_another_order():
 
 
 def test_a_share_goes_on_where_it_is_told_and_keeps_its_length():
-    whole, rest = Share(4, 3), Share(4, 3, start=2)
+    whole, rest = ResumableSampler(4, 3), ResumableSampler(4, 3, start=2)
     assert list(whole) == list(range(12))
     assert list(rest) == list(range(6, 12))
     assert len(whole) == len(rest) == 12

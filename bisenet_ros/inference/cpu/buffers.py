@@ -1,7 +1,7 @@
-"""Arrays that are used again from frame to frame, so that steady work allocates nothing.
+"""Arrays that are reused from frame to frame, so that the steady state allocates nothing.
 
-Fresh memory of an image's size costs a page fault for each 4 KB, which is more time than most
-steps need for their work.
+Fresh memory for an image costs a page fault per 4 KB, which takes longer than most of the
+processing steps themselves.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import DTypeLike
 
-KEPT = 32  # kinds of arrays (of one size and use) kept; cameras that change size make new kinds
+MAX_KINDS = 32  # kinds of arrays (use, shape, dtype) kept; cameras that change size add new kinds
 
-# What getrefcount says of an array that only a list holds. Asked, not assumed: it differs between
+# The reference count of an array that only a list holds. Measured, since it differs between
 # versions of Python.
-_alone = [np.empty(0)]
-IDLE = sys.getrefcount(_alone[0])
+_unshared = [np.empty(0)]
+IDLE_REFCOUNT = sys.getrefcount(_unshared[0])
 
 
 class Buffers:
-    """Arrays by use, shape and type; the kinds that were not asked for lately are let go.
+    """Arrays by use, shape and dtype; the least recently used kinds are freed.
 
-    For one thread at a time; arrays that were lent may be dropped by any thread.
+    For one thread at a time; lent arrays may be released by any thread.
     """
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[Hashable, list[np.ndarray]] = OrderedDict()
 
     def scratch(self, use: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-        """The one array of that use, shape and type, its content as it was left, at first zeros."""
+        """The array for this use, shape and dtype; initially zeros, then as it was left."""
         kept = self._kind((use, shape, np.dtype(dtype).str))
         if not kept:
             kept.append(np.zeros(shape, dtype))
         return kept[0]
 
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-        """An array that nobody refers to; it is the caller's until nobody refers to it again.
+        """An array without other references; it belongs to the caller until all are dropped.
 
         Its content is arbitrary. A view counts as a reference, and so does a buffer made from it.
         """
         kept = self._kind(("lent", shape, np.dtype(dtype).str))
         for index in range(len(kept)):
-            if sys.getrefcount(kept[index]) == IDLE:
+            if sys.getrefcount(kept[index]) == IDLE_REFCOUNT:
                 return kept[index]
         kept.append(np.empty(shape, dtype))
         return kept[-1]
@@ -52,6 +52,6 @@ class Buffers:
     def _kind(self, key: Hashable) -> list[np.ndarray]:
         kept = self._kinds.setdefault(key, [])
         self._kinds.move_to_end(key)
-        while len(self._kinds) > KEPT:
+        while len(self._kinds) > MAX_KINDS:
             self._kinds.popitem(last=False)
         return kept

@@ -1,7 +1,7 @@
-"""Convolutions with their weights laid out once, and what follows them done in the cache.
+"""Convolutions with prepacked weights and fused addition and activation (oneDNN).
 
-oneDNN offers both; torch reaches them by operators of its own compiler that have no public name.
-They are looked for, tried, and done without where they are not found: the numbers are the same.
+torch exposes these only through internal operators of its compiler. They are tried once; where
+they do not work, plain modules are used, with the same results.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from bisenet_ros.inference.fusion import fusible_convolutions, replace_pattern
 
-# Activations as oneDNN names them, with their limits.
+# oneDNN's names of the activations, with their limits.
 ACTIVATIONS: dict[str, tuple[str, list[float]]] = {
     "none": ("none", []),
     "relu": ("relu", []),
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, tuple[str, list[float]]] = {
 
 
 def available(dtype: torch.dtype) -> bool:
-    """Whether this torch has the operators and they work on the CPU in ``dtype``."""
+    """Whether this torch has the operators and they work on the CPU with ``dtype``."""
     conv = nn.Conv2d(4, 8, 3, padding=1).to(dtype)
     image = torch.ones(1, 4, 8, 8, dtype=dtype)
     other = torch.ones(1, 8, 8, 8, dtype=dtype)
@@ -28,22 +28,22 @@ def available(dtype: torch.dtype) -> bool:
         with torch.inference_mode():
             plain = conv(image)
             return all(
-                torch.allclose(found, wanted, rtol=0.02, atol=0.02)
-                for found, wanted in (
+                torch.allclose(fused, expected, rtol=0.02, atol=0.02)
+                for fused, expected in (
                     (FusedConv(conv, "relu")(image), plain.relu()),
                     (FusedConv(conv, "relu6")(image), plain.clamp(0, 6)),
                     (FusedConv(conv, "relu")(image, other), (plain + other).relu()),
                 )
             )
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        # This torch has no such operator, or one that takes other arguments or another dtype.
+        # The operator is missing, or does not support these arguments or this dtype.
         return False
 
 
 class FusedConv(nn.Module):
     """A convolution, an addition and an activation in one operator.
 
-    For the CPU, without gradients.
+    CPU only, without gradients.
 
     Args:
         conv: the convolution.
@@ -56,16 +56,16 @@ class FusedConv(nn.Module):
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.activation, self.limits = ACTIVATIONS[activation]
-        self._laid_out = False
+        self._packed = False
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        """The activation of the convolution of ``x``, with ``other`` added before it."""
-        if not self._laid_out:
-            # The best layout depends on the image's size; any layout is right for every size.
+        """activation(conv(x) + other)."""
+        if not self._packed:
+            # The best layout depends on the image size, but any layout is correct for all sizes.
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, *self.geometry, list(x.shape)
             )
-            self._laid_out = True
+            self._packed = True
         arguments = (self.weight, self.bias, *self.geometry)
         if other is None:
             return torch.ops.mkldnn._convolution_pointwise(
@@ -77,9 +77,9 @@ class FusedConv(nn.Module):
 
 
 def fuse(network: nn.Module) -> None:
-    """Replace the convolutions, with what follows them in a traced network, in place.
+    """Replace all convolutions in place; in a traced network, with the operations they fuse.
 
-    The batch norms must have been folded away before.
+    The batch norms must already be folded.
     """
     if isinstance(network, fx.GraphModule):
         for pattern in fusible_convolutions(network):
@@ -88,7 +88,7 @@ def fuse(network: nn.Module) -> None:
             replace_pattern(network, pattern, FusedConv(conv, pattern.activation))
         network.delete_all_unused_submodules()
         network.recompile()
-    # Those that are called twice, and those of a network that cannot be traced.
+    # The rest: modules called more than once, and all those of an untraced network.
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Conv2d):

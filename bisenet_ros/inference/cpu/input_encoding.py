@@ -1,11 +1,11 @@
-"""Image bytes as the numbers a network's first convolutions take.
+"""Encodes image bytes as network input without rounding, and adapts the network to it.
 
-Networks expect (byte / 255 − mean) / std. In 16 bit that has 8 bits of fraction and rounds every
-pixel; a byte less a whole number is exact. So the image goes in as byte − m with m the mean rounded
-to a whole byte, and the first convolutions are scaled to match. What rounding m left over goes in
-as a fourth channel that is 1 inside the image. Convolutions pad with zeros, and zero in all four
-channels is just what padding with zeros is to the original: so borders are exact as well, which
-folding the mean into the bias would break.
+Networks expect (byte / 255 − mean) / std. In bfloat16, with 8 significant bits, that rounds every
+pixel, while a byte minus an integer is exact. So the input is byte − m, where m is the mean rounded
+to an integer, and the first convolutions are scaled to match. The remainder of the mean enters
+through a fourth channel that is 1 inside the image. Zero padding of these four channels is
+equivalent to zero padding of the normalised image, so borders are exact as well, which folding the
+mean into the bias would break.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from torch import Tensor, fx, nn
 
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.fusion import image_convolutions
+from bisenet_ros.networks.layers import round_up
 
 CHANNELS = 4  # red, green, blue, 1
 
 
-def take_bytes(
+def fold_normalisation(
     network: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> nn.Module:
-    """Make a network take the pixels of :class:`PixelTable` instead of normalised ones.
+    """Fold the normalisation into a network, so that it takes the output of :class:`PixelTable`.
 
     Args:
-        network: traced, in which case the convolutions that read the image are changed in place;
-            any other, and one that reads its image otherwise too, gets a convolution before it,
-            which costs little but rounds normalised pixels to the network's precision.
-        mean, std: what its RGB input, scaled to 0–1, was to be normalised by.
+        network: if it is traced and only convolutions read the image, they are changed in place.
+            Otherwise a 1×1 convolution is put in front, which costs little but rounds the
+            normalised pixels to the network's precision.
+        mean, std: of RGB images scaled to 0–1, as the network expects them normalised.
 
     Returns:
-        The network that takes (N, 4, H, W).
+        The network with input (N, 4, H, W).
     """
     weight = _normalising_weight(mean, std)
     readers = image_convolutions(network) if isinstance(network, fx.GraphModule) else []
@@ -51,55 +52,55 @@ def take_bytes(
 def _normalising_weight(
     mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> Tensor:
-    """(3, 4) float64: the table's four channels to the three normalised ones."""
+    """(3, 4) float64: maps the table's four channels to the three normalised ones."""
     scale = torch.tensor([255 * s for s in std], dtype=torch.float64)
-    left_over = torch.tensor(whole_mean(mean)) - 255 * torch.tensor(mean, dtype=torch.float64)
-    return torch.cat((torch.diag(1 / scale), (left_over / scale).view(3, 1)), 1)
+    remainder = torch.tensor(rounded_mean(mean)) - 255 * torch.tensor(mean, dtype=torch.float64)
+    return torch.cat((torch.diag(1 / scale), (remainder / scale).view(3, 1)), 1)
 
 
-def whole_mean(mean: tuple[float, float, float]) -> tuple[int, int, int]:
-    """The mean in whole bytes: what the table subtracts."""
+def rounded_mean(mean: tuple[float, float, float]) -> tuple[int, int, int]:
+    """The mean rounded to integers 0–255, which the table subtracts."""
     red, green, blue = (round(255 * m) for m in mean)
     return red, green, blue
 
 
 class PixelTable:
-    """Looks bytes up as network input of one floating type.
+    """A lookup table from bytes to network input of one floating dtype.
 
     Args:
         mean: of RGB images scaled to 0–1.
-        dtype: float32, float16 or bfloat16; all hold −255…255 exactly.
+        dtype: float32, float16 or bfloat16; all represent −255…255 exactly.
     """
 
     def __init__(self, mean: tuple[float, float, float], dtype: torch.dtype) -> None:
         values = torch.arange(256.0).view(256, 1).repeat(1, CHANNELS)
-        values[:, :3] -= torch.tensor(whole_mean(mean), dtype=torch.float32)
+        values[:, :3] -= torch.tensor(rounded_mean(mean), dtype=torch.float32)
         values[:, 3] = 1
         table = values.to(dtype)
-        # OpenCV and NumPy know no bfloat16; bits are looked up as well as numbers are.
+        # OpenCV and NumPy do not support bfloat16, so 16-bit types are looked up as raw bits.
         bits = table if dtype == torch.float32 else table.view(torch.int16)
         self.dtype = dtype
         self._table = bits.numpy().reshape(1, 256, CHANNELS)
 
     def look_up(self, images: np.ndarray, multiple: int, buffers: Buffers) -> Tensor:
-        """Network input of images, padded to multiples by repeating the last row and column.
+        """Convert images to network input, padded by repeating the last row and column.
 
         Args:
             images: (N, H, W, 3) uint8 RGB.
-            multiple: what both sides are padded to, at the bottom and the right.
-            buffers: where the result lives; it is valid until the next call.
+            multiple: both sides are padded to multiples of it, at the bottom and the right.
+            buffers: holds the result, which is valid until the next call.
 
         Returns:
-            (N, 4, H', W') of the table's type, channels last in memory.
+            (N, 4, H', W') of the table's dtype, channels last in memory.
         """
         count, height, width, _ = images.shape
-        tall, wide = -(-height // multiple) * multiple, -(-width // multiple) * multiple
+        tall, wide = round_up(height, multiple), round_up(width, multiple)
         padded = buffers.scratch("padded", (count, tall, wide, CHANNELS), np.uint8)
         for image, place in zip(images, padded, strict=True):
             cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=place[:height, :width])
         padded[:, height:, :width] = padded[:, height - 1 : height, :width]
         padded[:, :, width:] = padded[:, :, width - 1 : width]
-        found = buffers.scratch("found", padded.shape, self._table.dtype)
+        encoded = buffers.scratch("encoded", padded.shape, self._table.dtype)
         rows = (count * tall, wide, CHANNELS)
-        cv2.LUT(padded.reshape(rows), self._table, dst=found.reshape(rows))
-        return torch.from_numpy(found).view(self.dtype).permute(0, 3, 1, 2)
+        cv2.LUT(padded.reshape(rows), self._table, dst=encoded.reshape(rows))
+        return torch.from_numpy(encoded).view(self.dtype).permute(0, 3, 1, 2)

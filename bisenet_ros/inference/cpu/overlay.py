@@ -1,4 +1,4 @@
-"""The picture people look at: camera and palette in one."""
+"""The overlay: the camera image blended with the class colours."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def blend(
     alpha: float,
     buffers: Buffers | None = None,
 ) -> np.ndarray:
-    """Lay each pixel's class colour over the image; unlabelled pixels show the camera alone.
+    """Blend each pixel's class colour into the image; unlabelled pixels stay as they are.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) uint8 class ids, 255 unlabelled.
         palette: (256, 3) uint8 RGB.
         alpha: opacity of the colours, 0–1.
-        buffers: where the result and the working arrays come from; without it they are new.
+        buffers: provides the result and the working arrays; None allocates new ones.
 
     Returns:
         (H, W, 3) uint8 RGB, lent by ``buffers``: round(image · (1 − alpha) + colour · alpha).
@@ -33,7 +33,7 @@ def blend(
     cv2.applyColorMap(mask, palette.reshape(256, 1, 3), dst=out)
     cv2.addWeighted(image, 1 - alpha, out, alpha, 0, dst=out)
     if mask.max() == UNLABELLED:
-        bare = buffers.scratch("bare", mask.shape, np.bool_)
-        np.equal(mask, UNLABELLED, out=bare)
-        cv2.copyTo(image, bare.view(np.uint8), dst=out)
+        unlabelled = buffers.scratch("unlabelled", mask.shape, np.bool_)
+        np.equal(mask, UNLABELLED, out=unlabelled)
+        cv2.copyTo(image, unlabelled.view(np.uint8), dst=out)
     return out

@@ -1,4 +1,4 @@
-"""The way of a batch with the pixels on the CPU: resize, run the engine, classify, blend."""
+"""The CPU pipeline of a batch: resize, run the engine, classify, blend."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
 from bisenet_ros.inference.cpu.overlay import blend
 from bisenet_ros.inference.engines.base import Engine
-from bisenet_ros.inference.result import Result, Times, Wanted
+from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.labels import UNLABELLED
 
 NO_TIMES = Times(0, 0, 0)
 
 
-class PixelPath:
+class CpuPipeline:
     """Camera images in, results out; in the steady state only the network allocates.
 
     Args:
-        engine: runs the network, on whatever device.
+        engine: runs the network, on any device.
         palette: (256, 3) uint8 RGB.
         input_size: (height, width) of the engine's input.
     """
@@ -34,51 +34,55 @@ class PixelPath:
         self.buffers = Buffers()
 
     def __call__(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> list[Result]:
-        """One result an image; images (H, W, 3) uint8 in the channel order ``rgb`` or ``bgr``."""
+        """One result per image; images (H, W, 3) uint8 in the channel order ``rgb`` or ``bgr``."""
         started = time.perf_counter()
-        batch = self.engine.prepare(torch.from_numpy(self._fit(images, orders)))
+        batch = self.engine.prepare(torch.from_numpy(self._resize(images, orders)))
         prepared = time.perf_counter()
         logits = self.engine.forward(batch, self.input_size).numpy()
         forwarded = time.perf_counter()
-        built = [
-            self._build(image, order, scores, wish)
-            for image, order, scores, wish in zip(images, orders, logits, wanted, strict=True)
+        results = [
+            self._postprocess(image, order, scores, request)
+            for image, order, scores, request in zip(images, orders, logits, requests, strict=True)
         ]
         times = Times(
             preprocess=1e3 * (prepared - started),
             forward=1e3 * (forwarded - prepared),
             postprocess=1e3 * (time.perf_counter() - forwarded),
         )
-        return [replace(result, times=times) for result in built]
+        return [replace(result, times=times) for result in results]
 
-    def _fit(self, images: Sequence[np.ndarray], orders: Sequence[str]) -> np.ndarray:
-        """The images at the network's size, (N, h, w, 3) uint8 RGB."""
+    def _resize(self, images: Sequence[np.ndarray], orders: Sequence[str]) -> np.ndarray:
+        """The images at the input size, (N, h, w, 3) uint8 RGB."""
         height, width = self.input_size
         batch = self.buffers.scratch("batch", (len(images), height, width, 3), np.uint8)
         for image, order, place in zip(images, orders, batch, strict=True):
-            # Resizing bytes moves a quarter of what resizing floats would.
+            # Resizing bytes moves a quarter of the data that resizing floats would.
             cv2.resize(image, (width, height), dst=place, interpolation=cv2.INTER_LINEAR)
             if order == "bgr":
                 cv2.cvtColor(place, cv2.COLOR_BGR2RGB, dst=place)
         return batch
 
-    def _build(self, image: np.ndarray, order: str, logits: np.ndarray, wish: Wanted) -> Result:
+    def _postprocess(
+        self, image: np.ndarray, order: str, logits: np.ndarray, request: OutputRequest
+    ) -> Result:
         shape = image.shape[:2]
-        probable = wish.confidence or wish.threshold > 0
+        probable = request.confidence or request.threshold > 0
         mask = self.buffers.lend(shape, np.uint8)
         probability = classify(logits, mask, self.buffers, probability=probable)
         confidence = overlay = None
         if probability is not None:
-            if wish.threshold > 0:
+            if request.threshold > 0:
                 unlikely = self.buffers.scratch("unlikely", shape, np.bool_)
-                np.less(probability, wish.threshold, out=unlikely)
+                np.less(probability, request.threshold, out=unlikely)
                 np.copyto(mask, UNLABELLED, where=unlikely)
-            if wish.confidence:
+            if request.confidence:
                 confidence = self._as_bytes(probability)
-        if wish.overlay:
-            overlay = blend(self._rgb(image, order), mask, self.palette, wish.alpha, self.buffers)
+        if request.overlay:
+            overlay = blend(
+                self._rgb(image, order), mask, self.palette, request.alpha, self.buffers
+            )
         return Result(mask, confidence, overlay, NO_TIMES)
 
     def _as_bytes(self, probability: np.ndarray) -> np.ndarray:

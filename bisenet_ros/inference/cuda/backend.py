@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
 
 
@@ -57,7 +57,7 @@ def _try_out(kernels: ModuleType, device: torch.device, classes: int, dtype: tor
     logits = torch.zeros(classes, 1, 1, dtype=dtype, device=device)
     grid = spread_grid(one, one, device)
     for threshold in (0.0, 0.5):
-        out = Outputs(torch.empty(1, 1, dtype=torch.uint8, device=device))
+        out = ClassifyOutputs(torch.empty(1, 1, dtype=torch.uint8, device=device))
         kernels.classify(logits, raw, grid, palette, "rgb", threshold, 0.5, out)
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()

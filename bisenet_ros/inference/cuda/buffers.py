@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.streams import Mark
 from bisenet_ros.inference.cuda.tables import Grid
+from bisenet_ros.networks.layers import round_up
 
 MAX_SIZES = 8  # camera sizes a slot keeps memory for
 ALIGNMENT = 16  # bytes; Triton compiles anew for a pointer that is aligned less
@@ -40,7 +41,7 @@ class FrameBuffers:
         self.pinned = device.type == "cuda"
         self.staging = torch.empty(*size, 3, dtype=torch.uint8, pin_memory=self.pinned)
         self.raw = torch.empty(*size, 3, dtype=torch.uint8, device=device)
-        self.plane = -(-size[0] * size[1] // ALIGNMENT) * ALIGNMENT
+        self.plane = round_up(size[0] * size[1], ALIGNMENT)
         # mask | overlay | confidence, or mask | confidence: what is wanted lies in one piece
         self.out = torch.empty(5 * self.plane, dtype=torch.uint8, device=device)
 
@@ -52,18 +53,18 @@ class FrameBuffers:
         """Send the staged image to the GPU, on the current stream."""
         self.raw.copy_(self.staging, non_blocking=True)
 
-    def outputs(self, confidence: bool, overlay: bool) -> Outputs:
+    def outputs(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
         """Where the kernels write, on the GPU."""
         return self._views(self.out, confidence, overlay)
 
-    def download(self, confidence: bool, overlay: bool) -> Outputs:
+    def download(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
         """Fetch what was written, in one copy on the current stream, to memory of its own."""
         wanted = self.plane * (1 + confidence + 3 * overlay)
         host = torch.empty(wanted, dtype=torch.uint8, pin_memory=self.pinned)
         host.copy_(self.out[:wanted], non_blocking=True)
         return self._views(host, confidence, overlay)
 
-    def _views(self, block: Tensor, confidence: bool, overlay: bool) -> Outputs:
+    def _views(self, block: Tensor, confidence: bool, overlay: bool) -> ClassifyOutputs:
         height, width = self.size
         pixels, start = height * width, self.plane
         mask, likely, picture = block[:pixels].view(height, width), None, None
@@ -72,7 +73,7 @@ class FrameBuffers:
             start += 3 * self.plane
         if confidence:
             likely = block[start : start + pixels].view(height, width)
-        return Outputs(mask, likely, picture)
+        return ClassifyOutputs(mask, likely, picture)
 
 
 class Slot:

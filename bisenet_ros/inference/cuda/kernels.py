@@ -12,7 +12,7 @@ import triton.language as tl  # type: ignore[import-not-found,import-untyped,unu
 from torch import Tensor
 
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.tables import Grid
 
 NAME = "Triton"
@@ -206,7 +206,7 @@ def classify(
     order: str,
     threshold: float,
     alpha: float,
-    out: Outputs,
+    out: ClassifyOutputs,
 ) -> None:
     """Logits to mask, confidence and overlay in one pass; see :func:`plain.classify`."""
     (row_places, row_shares), (column_places, column_shares) = grid

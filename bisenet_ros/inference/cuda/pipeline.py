@@ -12,31 +12,32 @@ from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.inference.cuda import backend
 from bisenet_ros.inference.cuda.buffers import FrameBuffers, Size, Slot
 from bisenet_ros.inference.cuda.network import fast_network
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.runner import Runner
 from bisenet_ros.inference.cuda.streams import Mark, streams_of
 from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.result import Result, Times, Wanted
+from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.networks.layers import round_up
 
 SLOTS = 2  # batches under way: one uploads while one computes
 
 
 @dataclass
 class Ticket:
-    """A batch under way; :meth:`CudaPath.collect` turns it into results.
+    """A batch under way; :meth:`CudaPipeline.collect` turns it into results.
 
     Attributes:
         outputs: one an image, in host memory; not yet written when the ticket is handed out.
         marks: when staging began, the network's input was ready, the logits were, and all was back.
     """
 
-    outputs: list[Outputs]
+    outputs: list[ClassifyOutputs]
     marks: tuple[Mark, Mark, Mark, Mark]
 
 
-class CudaPath:
+class CudaPipeline:
     """The whole way of a batch on one GPU, for one thread at a time.
 
     Called, it returns when the results are there. To let the copies of one batch run beside the
@@ -82,7 +83,10 @@ class CudaPath:
             self.runner = Runner(
                 fast_network(network, compute, self.pixels.bias_relu, compiled),
                 compute,
-                padded=(_up(input_size[0], network.multiple), _up(input_size[1], network.multiple)),
+                padded=(
+                    round_up(input_size[0], network.multiple),
+                    round_up(input_size[1], network.multiple),
+                ),
                 spread=(input_size[0] // network.stride, input_size[1] // network.stride),
                 streams=self.streams,
                 graphs=graphs,
@@ -96,30 +100,30 @@ class CudaPath:
         self._turn = 0
 
     @property
-    def engine(self) -> CudaPath:
+    def engine(self) -> CudaPipeline:
         """What runs the network: on the GPU, network and pixels are one."""
         return self
 
     def __call__(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> list[Result]:
         """Segment a batch; see :meth:`submit` for the arguments."""
-        return self.collect(self.submit(images, orders, wanted))
+        return self.collect(self.submit(images, orders, requests))
 
     @torch.inference_mode()
     def submit(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> Ticket:
         """Set a batch going and return before it is done.
 
         Args:
             images: (H, W, 3) uint8 each, any sizes and strides; free to change on return.
             orders: ``rgb`` or ``bgr``, one an image.
-            wanted: what to build, one an image.
+            requests: what to build, one an image.
         """
         slot = self._next_slot()
         try:
-            return self._enqueue(slot, images, orders, wanted)
+            return self._enqueue(slot, images, orders, requests)
         except Exception:
             self.streams.drain()  # what was begun may still write to the slot's buffers
             raise
@@ -152,7 +156,7 @@ class CudaPath:
         slot: Slot,
         images: Sequence[np.ndarray],
         orders: Sequence[str],
-        wanted: Sequence[Wanted],
+        requests: Sequence[OutputRequest],
     ) -> Ticket:
         streams, count = self.streams, len(images)
         with streams.on("compute"):
@@ -167,13 +171,13 @@ class CudaPath:
             ready = streams.mark("compute")
             logits = self.runner.run(count)
             forwarded = streams.mark("compute")
-            for frame, order, scores, wish in zip(frames, orders, logits, wanted, strict=True):
-                self._classify(frame, order, scores, wish)
+            for frame, order, scores, request in zip(frames, orders, logits, requests, strict=True):
+                self._classify(frame, order, scores, request)
         streams.wait("download", streams.mark("compute"))
         with streams.on("download"):
             outputs = [
-                frame.download(wish.confidence, wish.overlay)
-                for frame, wish in zip(frames, wanted, strict=True)
+                frame.download(request.confidence, request.overlay)
+                for frame, request in zip(frames, requests, strict=True)
             ]
         slot.done = streams.mark("download")
         return Ticket(outputs, (begun, ready, forwarded, slot.done))
@@ -186,21 +190,24 @@ class CudaPath:
                 frame.upload()
 
     def _classify(
-        self, frame: FrameBuffers, order: str, scores: torch.Tensor, wish: Wanted
+        self, frame: FrameBuffers, order: str, scores: torch.Tensor, request: OutputRequest
     ) -> None:
-        out = frame.outputs(wish.confidence, wish.overlay)
+        out = frame.outputs(request.confidence, request.overlay)
         self.pixels.classify(
-            scores, frame.raw, frame.spread, self.palette, order, wish.threshold, wish.alpha, out
+            scores,
+            frame.raw,
+            frame.spread,
+            self.palette,
+            order,
+            request.threshold,
+            request.alpha,
+            out,
         )
 
     def _buffers(self, size: Size) -> FrameBuffers:
         device, runner = self.palette.device, self.runner
         fit = fit_grid(size, self.input_size, runner.padded, device)
         return FrameBuffers(size, fit, spread_grid(runner.spread, size, device), device)
-
-
-def _up(side: int, multiple: int) -> int:
-    return -(-side // multiple) * multiple
 
 
 def _array(part: torch.Tensor | None) -> np.ndarray | None:

@@ -17,7 +17,7 @@ NAME = "plain PyTorch"
 STRIP_ELEMENTS = 1 << 24  # float32 values in hand at once: 64 MB, whatever the camera's size
 
 
-class Outputs(NamedTuple):
+class ClassifyOutputs(NamedTuple):
     """Where the result of one image is written; all uint8, contiguous, at the camera's size.
 
     Attributes:
@@ -80,7 +80,7 @@ def classify(
     order: str,
     threshold: float,
     alpha: float,
-    out: Outputs,
+    out: ClassifyOutputs,
 ) -> None:
     """Logits to the class of each camera pixel, and what else ``out`` has room for.
 
@@ -115,7 +115,7 @@ def classify(
 
 
 def _strip(
-    wide: Tensor, grid: Grid, strip: slice, threshold: float, out: Outputs
+    wide: Tensor, grid: Grid, strip: slice, threshold: float, out: ClassifyOutputs
 ) -> tuple[Tensor, Tensor]:
     """The best class of some rows and, where needed, its probability: (rows, W) each."""
     upper, lower = grid.rows.places[:, strip].long()

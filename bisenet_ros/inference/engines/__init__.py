@@ -1,4 +1,4 @@
-"""What can run a network: PyTorch, its compiler, OpenVINO, ONNX Runtime."""
+"""Inference engines: PyTorch, torch.compile, OpenVINO, ONNX Runtime."""
 
 from bisenet_ros.inference.engines.base import Engine, Pipeline, RunnableModel
 from bisenet_ros.inference.engines.registry import ENGINES, EngineSpec

@@ -1,4 +1,4 @@
-"""The interfaces around an engine: what runs a network, and the pipeline that feeds it."""
+"""The interfaces of an engine, which runs the network, and of the pipeline around it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bisenet_ros.checkpoints import ModelCard
     from bisenet_ros.inference.device import Compute
     from bisenet_ros.inference.export.reader import Exported
-    from bisenet_ros.inference.result import Result, Wanted
+    from bisenet_ros.inference.result import OutputRequest, Result
     from bisenet_ros.networks import SegmentationNetwork
 
 Size = tuple[int, int]  # (height, width) in pixels
@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     Attributes:
         name: its name in ``ENGINES``.
-        compute: device and precision in force.
+        compute: device and precision in use.
         stride: input pixels per logit.
     """
 
@@ -36,18 +36,18 @@ class Engine(Protocol):
         """``forward`` of ``prepare``."""
 
     def prepare(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 RGB on the CPU as the network takes it; valid until the next call."""
+        """Convert (N, H, W, 3) uint8 RGB on the CPU to network input, valid until the next call."""
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """What ``prepare`` made of images of ``size`` (height, width) → logits.
+        """Run the network on the output of ``prepare`` for images of ``size`` (height, width).
 
         Returns:
-            (N, n, height / stride, width / stride) float32 on the CPU, contiguous.
+            logits (N, n, height / stride, width / stride) float32 on the CPU, contiguous.
         """
 
 
 class EngineInfo(Protocol):
-    """Describes an engine: its name, and the device and precision in force."""
+    """Describes an engine: its name, and the device and precision in use."""
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class EngineInfo(Protocol):
 
     @property
     def compute(self) -> Compute:
-        """Its ``fallback`` says what is slower than it could be here, and why."""
+        """Device and precision; its ``fallback`` says what runs slower than it could, and why."""
 
 
 class Pipeline(Protocol):
@@ -63,10 +63,10 @@ class Pipeline(Protocol):
 
     @property
     def engine(self) -> EngineInfo:
-        """What runs the network."""
+        """The engine that runs the network."""
 
     def __call__(
-        self, images: Sequence[np.ndarray], orders: Sequence[str], wanted: Sequence[Wanted]
+        self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> list[Result]:
         """One result per image; images (H, W, 3) uint8 in the channel order ``rgb`` or ``bgr``."""
 

@@ -21,15 +21,15 @@ log = logging.getLogger("bisenet_ros.inference")
 
 
 class OnnxRuntimeEngine:
-    """Runs a served network, image by image.
+    """Runs an exported network, image by image.
 
     Args:
-        model: an ONNX file's content, or the path of an exported ``.onnx``.
-        stride: input pixels for one logit.
-        compute: device and precision; int8 is for files that hold it.
+        model: the content of an ONNX file, or the path of an exported ``.onnx``.
+        stride: input pixels per logit.
+        compute: device and precision; int8 for quantised files only.
 
     Raises:
-        ArgumentError: ONNX Runtime is not installed, or its build lacks what is asked for.
+        ArgumentError: ONNX Runtime is not installed, or its build does not support ``compute``.
         WeightsError: ONNX Runtime cannot read or run the file.
     """
 
@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
         runtime = load_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that spin between two frames starve the rest of the robot.
+        # Threads that spin between frames starve the robot's other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
@@ -51,31 +51,31 @@ class OnnxRuntimeEngine:
             )
         except ArgumentError:
             raise
-        except Exception as error:  # its errors share no base class but this
+        except Exception as error:  # its errors share no other base class
             what = "the network" if isinstance(model, bytes) else model
             reason = " ".join(str(error).split())
-            raise WeightsError(f"{what} cannot be run by ONNX Runtime: {reason}") from error
-        log.info("onnxruntime runs on %s", ", ".join(self._session.get_providers()))
+            raise WeightsError(f"ONNX Runtime cannot run {what}: {reason}") from error
+        log.info("onnxruntime uses %s", ", ".join(self._session.get_providers()))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, n, h, w) float32 of images (N, H, W, 3) uint8 RGB."""
         return self.forward(self.prepare(images), (images.shape[1], images.shape[2]))
 
     def prepare(self, images: Tensor) -> Tensor:
-        """The images as they are: the graph normalises."""
+        """The images unchanged: the graph normalises."""
         return images
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Logits of images of ``size``, which must be the size the model was made for."""
-        made = [self._session.run(None, {INPUT: image[None]})[0] for image in x.numpy()]
-        return torch.from_numpy(np.concatenate(made))
+        """Logits of images of ``size``, which must be the size the model was exported for."""
+        logits = [self._session.run(None, {INPUT: image[None]})[0] for image in x.numpy()]
+        return torch.from_numpy(np.concatenate(logits))
 
 
 def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Execution providers to ask for, the most wanted first.
+    """The execution providers to request, in order of preference.
 
     Raises:
-        ArgumentError: the installed build has none for the device.
+        ArgumentError: the installed build has no provider for the device.
     """
     if compute.device.type == "cpu":
         return [CPU]
@@ -92,14 +92,14 @@ def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, d
         return [(TENSORRT, options), cuda, CPU]
     if CUDA not in available:
         raise ArgumentError(
-            f"engine onnxruntime has no provider for {compute.device}, only "
+            f"this ONNX Runtime has no provider for {compute.device}, only "
             f"{', '.join(available)}; install onnxruntime-gpu, or pass engine:=torch"
         )
     return [cuda, CPU]
 
 
 def precisions(device: str) -> tuple[str, ...]:
-    """What the installed build computes in on ``cpu`` or ``cuda``; 16 bit takes TensorRT.
+    """The precisions of the installed build on ``cpu`` or ``cuda``; fp16 requires TensorRT.
 
     Raises:
         ArgumentError: ONNX Runtime is not installed.
@@ -111,5 +111,5 @@ def precisions(device: str) -> tuple[str, ...]:
 
 
 def load_onnxruntime() -> Any:
-    """The package, or ArgumentError with the extra that brings it."""
+    """Import the package; ArgumentError names the extra to install."""
     return needed("onnxruntime", "onnx", "engine onnxruntime")

@@ -18,12 +18,12 @@ HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine:
-    """Runs a served network, image by image.
+    """Runs an exported network, image by image.
 
     Args:
-        model: an ONNX file's content, or the path of an exported ``.xml`` or ``.onnx``.
-        stride: input pixels for one logit.
-        compute: device and precision; int8 is for files that hold it.
+        model: the content of an ONNX file, or the path of an exported ``.xml`` or ``.onnx``.
+        stride: input pixels per logit.
+        compute: device and precision; int8 for quantised files only.
 
     Raises:
         ArgumentError: OpenVINO is not installed.
@@ -38,38 +38,38 @@ class OpenVinoEngine:
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            # Pinned, its threads would wait for a core that another process holds.
+            # Pinned threads would wait for a core that another process occupies.
             "ENABLE_CPU_PINNING": False,
         }
         if compute.precision in HINTS:
             options["INFERENCE_PRECISION_HINT"] = HINTS[compute.precision]
         try:
             core = openvino.Core()
-            read = core.read_model(io.BytesIO(model) if isinstance(model, bytes) else model)
-            self._request = core.compile_model(read, "CPU", options).create_infer_request()
+            parsed = core.read_model(io.BytesIO(model) if isinstance(model, bytes) else model)
+            self._request = core.compile_model(parsed, "CPU", options).create_infer_request()
         except RuntimeError as error:
             what = "the network" if isinstance(model, bytes) else model
             reason = " ".join(str(error).split())
-            raise WeightsError(f"{what} cannot be run by OpenVINO: {reason}") from error
+            raise WeightsError(f"OpenVINO cannot run {what}: {reason}") from error
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, n, h, w) float32 of images (N, H, W, 3) uint8 RGB."""
         return self.forward(self.prepare(images), (images.shape[1], images.shape[2]))
 
     def prepare(self, images: Tensor) -> Tensor:
-        """The images as they are: the graph normalises."""
+        """The images unchanged: the graph normalises."""
         return images
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Logits of images of ``size``, which must be the size the model was made for."""
-        # The CPU gains nothing from a batch, and a fixed batch of one serves any number.
-        return torch.from_numpy(np.concatenate([self._one(image[None]) for image in x.numpy()]))
+        """Logits of images of ``size``, which must be the size the model was exported for."""
+        # Batching gains nothing on the CPU, and a fixed batch size of 1 serves any batch.
+        return torch.from_numpy(np.concatenate([self._infer(image[None]) for image in x.numpy()]))
 
-    def _one(self, image: np.ndarray) -> np.ndarray:
+    def _infer(self, image: np.ndarray) -> np.ndarray:
         self._request.infer({0: image}, share_inputs=True)
         return self._request.get_output_tensor(0).data.copy()
 
 
 def load_openvino() -> Any:
-    """The package, or ArgumentError with the extra that brings it."""
+    """Import the package; ArgumentError names the extra to install."""
     return needed("openvino", "openvino", "engine openvino")

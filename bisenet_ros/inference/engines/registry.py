@@ -1,6 +1,6 @@
-"""Every engine there is, by name. A new one takes a class and an entry here.
+"""All engines by name. A new one needs a class and an entry here.
 
-Importing this module loads neither torch nor any runtime: launch files read the names.
+Importing this module imports neither torch nor any runtime: launch files read the names.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class EngineSpec:
     """One engine.
 
     Attributes:
-        help: one line for people who choose.
-        precisions: from ``cpu`` or ``cuda`` to the precisions it computes in there, the fastest
-            exact one first; empty where it does not run. Raises ArgumentError if what it needs
-            is not installed.
-        start: the pipeline through it, for a model, a settled device and precision, and the
-            (height, width) of its input. Raises a BisenetError if it does not work here.
+        help: one line that helps users choose.
+        precisions: maps ``cpu`` or ``cuda`` to the precisions supported there, the fastest exact
+            one first; empty if the device is not supported. Raises ArgumentError if a required
+            package is not installed.
+        start: creates the pipeline for a model, a resolved device and precision, and an input
+            size (height, width). Raises a BisenetError if the engine does not work here.
         automatic: the device types on which ``auto`` tries it; the engines are tried in the order
             of ``ENGINES``.
         package: the optional Python package it needs; empty for none.
-        extra: the extra of this package that brings it.
+        extra: the extra of this package that installs it.
         reads: suffix of the exported models it runs; empty for none.
     """
 
@@ -46,21 +46,21 @@ class EngineSpec:
 
     @property
     def installed(self) -> bool:
-        """Whether the package it needs is there; does not import it."""
+        """Whether the package it needs is installed; does not import it."""
         return not self.package or installed(self.package)
 
 
 def on(cpu: Precisions = (), cuda: Precisions = ()) -> Callable[[str], Precisions]:
-    """The precisions of an engine that are the same on every machine."""
+    """For an engine whose precisions are the same on every machine."""
     return {"cpu": cpu, "cuda": cuda}.__getitem__
 
 
 def _start_torch(model: RunnableModel, compute: Compute, size: Size) -> Pipeline:
     assert model.network is not None
     if compute.device.type == "cuda":
-        from bisenet_ros.inference.cuda.pipeline import CudaPath
+        from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 
-        return CudaPath(model.network, model.card, compute, size)
+        return CudaPipeline(model.network, model.card, compute, size)
     from bisenet_ros.inference.engines.torch import TorchEngine
 
     engine = TorchEngine(model.network, model.card.mean, model.card.std, compute)
@@ -79,7 +79,7 @@ def _start_openvino(model: RunnableModel, compute: Compute, size: Size) -> Pipel
     from bisenet_ros.inference.engines.openvino import OpenVinoEngine, load_openvino
     from bisenet_ros.inference.export.graph import file_or_onnx
 
-    load_openvino()  # before the work of exporting
+    load_openvino()  # fail before the slow export
     return on_cpu(OpenVinoEngine(file_or_onnx(model, size), model.stride, compute), model, size)
 
 
@@ -98,10 +98,10 @@ def _onnxruntime_precisions(device: str) -> Precisions:
 
 
 def on_cpu(engine: Engine, model: RunnableModel, size: Size) -> Pipeline:
-    """The pipeline whose pixels stay on the CPU, around any engine."""
-    from bisenet_ros.inference.cpu.pipeline import PixelPath
+    """The pipeline that processes pixels on the CPU, with any engine."""
+    from bisenet_ros.inference.cpu.pipeline import CpuPipeline
 
-    return PixelPath(engine, model.card.labels.palette(), size)
+    return CpuPipeline(engine, model.card.labels.palette(), size)
 
 
 ENGINES = {
@@ -121,12 +121,12 @@ ENGINES = {
         automatic=("cuda", "cpu"),
     ),
     "compile": EngineSpec(
-        "PyTorch with torch.compile: compiles at the first frame",
+        "PyTorch with torch.compile: compiles on the first frame",
         on(cpu=("bf16", "fp32"), cuda=("fp16", "bf16", "fp32")),
         _start_compile,
     ),
     "onnxruntime": EngineSpec(
-        "ONNX Runtime: with TensorRT or CUDA where its build has them",
+        "ONNX Runtime: uses TensorRT or CUDA if its build includes them",
         _onnxruntime_precisions,
         _start_onnxruntime,
         package="onnxruntime",

@@ -1,4 +1,4 @@
-"""Which engine runs the network: the one asked for, or the fastest exact one that works here."""
+"""Selects the engine: the requested one, or the fastest exact one that works on this machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = logging.getLogger("bisenet_ros.inference")
 
 @dataclass(frozen=True)
 class RunningEngine:
-    """An engine that runs.
+    """A started engine.
 
     Attributes:
         name: one of ``ENGINES``.
-        compute: device and precision in force.
-        why: why it is this engine, in words.
-        pipeline: takes batches.
+        compute: device and precision in use.
+        why: why this engine was selected, in words.
+        pipeline: processes batches.
     """
 
     name: str
@@ -48,7 +48,7 @@ def read_model(path: Path) -> RunnableModel:
 
 
 def check(engine: str, device: str, precision: str) -> None:
-    """Raise :class:`ArgumentError` for what no model could run with, before one is read."""
+    """Raise :class:`ArgumentError` for arguments that are wrong for any model, before loading."""
     if engine != "auto" and engine not in ENGINES:
         raise ArgumentError(f"engine is {engine!r}; expected auto, {', '.join(ENGINES)}")
     choose(device, precision)
@@ -61,69 +61,69 @@ def start(
 
     Args:
         model: what to run.
-        engine: one of ``ENGINES``, or ``auto``, which goes on to the next best where one fails.
-        device, precision: as :func:`bisenet_ros.inference.device.choose` takes them.
+        engine: one of ``ENGINES``, or ``auto``, which tries the next best if one fails.
+        device, precision: as for :func:`bisenet_ros.inference.device.choose`.
         size: (height, width) of the engine's input.
 
     Raises:
-        ArgumentError: what is asked for does not exist, or not here.
+        ArgumentError: the engine, device or precision is unknown or not available here.
     """
     names, why = candidates(model, engine, device)
     for name in names[:-1]:
         try:
             return _start(model, name, device, precision, size, why)
-        except Exception as error:  # a runtime that is half installed fails in its own ways
-            log.warning("engine %s does not work here: %s", name, error)
-            why = f"{name}, which is faster, does not work here"
+        except Exception as error:  # a half-installed runtime can raise anything
+            log.warning("engine %s does not work on this machine: %s", name, error)
+            why = f"{name}, which is faster, does not work on this machine"
     return _start(model, names[-1], device, precision, size, why)
 
 
 def _start(
     model: RunnableModel, name: str, device: str, precision: str, size: Size, why: str
 ) -> RunningEngine:
-    compute = settle(model, name, device, precision)
+    compute = resolve_compute(model, name, device, precision)
     pipeline = ENGINES[name].start(model, compute, size)
     log.info("engine %s on %s, %s: %s", name, compute.device, compute.precision, why)
     return RunningEngine(name, pipeline.engine.compute, why, pipeline)
 
 
 def candidates(model: RunnableModel, engine: str, device: str) -> tuple[list[str], str]:
-    """The engines to try, the best first, and why these."""
+    """The engines to try, the best first, and the reason."""
     if model.file is None:
-        return ([engine], "asked for") if engine != "auto" else _automatic(device)
+        return ([engine], "requested") if engine != "auto" else _automatic(device)
     path = model.file.path
     runner = next(name for name, spec in ENGINES.items() if spec.reads == path.suffix.lower())
     if engine not in ("auto", runner):
         raise ArgumentError(
-            f"engine is {engine!r}, but {path} is an exported model, which {runner} runs; "
+            f"engine is {engine!r}, but {path} is an exported model, which needs {runner}; "
             f"pass engine:={runner} or a .safetensors file"
         )
-    return [runner], f"it runs {path.name}"
+    return [runner], f"required by {path.name}"
 
 
 def _automatic(device: str) -> tuple[list[str], str]:
-    """The fastest exact engines, as docs/performance.md measures them."""
+    """The fastest exact engines, as measured in docs/performance.md."""
     kind = choose(device).device.type
-    suited = {name: spec for name, spec in ENGINES.items() if kind in spec.automatic}
-    found = [name for name, spec in suited.items() if spec.installed]
-    missing = [spec.extra for spec in suited.values() if not spec.installed]
+    suitable = {name: spec for name, spec in ENGINES.items() if kind in spec.automatic}
+    available = [name for name, spec in suitable.items() if spec.installed]
+    missing = [spec.extra for spec in suitable.values() if not spec.installed]
     where = "a GPU" if kind == "cuda" else "a CPU"
     without = f" without the extra {missing[0]!r}" if missing else ""
-    return found, f"the fastest exact engine on {where}{without}"
+    return available, f"the fastest exact engine on {where}{without}"
 
 
-def settle(model: RunnableModel, engine: str, device: str, precision: str) -> Compute:
-    """Device and precision for an engine.
+def resolve_compute(model: RunnableModel, engine: str, device: str, precision: str) -> Compute:
+    """Resolve device and precision for an engine.
 
     Raises:
-        ArgumentError: the engine does not compute so; the message says what it does.
+        ArgumentError: the engine does not support them; the message says what it supports.
     """
     spec = ENGINES[engine]
     chosen = choose(device, precision)
     if device == "auto" and not spec.precisions(chosen.device.type):
         chosen = choose("cpu", precision)
-    known = spec.precisions(chosen.device.type)
-    if not known:
+    supported = spec.precisions(chosen.device.type)
+    if not supported:
         kinds = " or ".join(kind for kind in ("cuda", "cpu") if spec.precisions(kind))
         raise ArgumentError(
             f"engine {engine} does not run on {chosen.device} here, only on {kinds}; "
@@ -131,11 +131,11 @@ def settle(model: RunnableModel, engine: str, device: str, precision: str) -> Co
         )
     if model.file is not None and model.file.precision == "int8":
         return replace(chosen, precision="int8")
-    if chosen.precision in known:
+    if chosen.precision in supported:
         return chosen
     if precision == "auto":
         return replace(chosen, precision="fp32")
     raise ArgumentError(
-        f"precision is {precision!r}, but engine {engine} computes {', '.join(known)} "
+        f"precision is {precision!r}, but engine {engine} supports {', '.join(supported)} "
         f"on {chosen.device} here; pass one of these or auto"
     )

@@ -1,4 +1,4 @@
-"""The PyTorch engine with its network compiled by torch.compile."""
+"""The PyTorch engine with torch.compile."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ log = logging.getLogger("bisenet_ros.inference")
 
 
 class CompileEngine(TorchEngine):
-    """As :class:`TorchEngine`; compiles for each new input shape, at its first call.
+    """Like :class:`TorchEngine`, but compiles the network on the first call of each input shape.
 
     Attributes:
-        compile_seconds: spent compiling so far; a second process finds most of it on disk.
+        compile_seconds: spent compiling so far; later processes reuse most of it from disk.
 
     Raises:
-        ArgumentError: there is no C++ compiler, which the CPU's kernels need.
+        ArgumentError: there is no C++ compiler, which the CPU kernels need.
     """
 
     name = "compile"
@@ -36,7 +36,7 @@ class CompileEngine(TorchEngine):
         compiler = os.environ.get("CXX", "g++")
         if self.compute.device.type == "cpu" and shutil.which(compiler) is None:
             raise ArgumentError(
-                f"engine compile needs a C++ compiler and {compiler} was not found; "
+                f"engine compile needs a C++ compiler, but {compiler} was not found; "
                 "install g++, or pass engine:=torch"
             )
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("inductor")))
@@ -46,7 +46,7 @@ class CompileEngine(TorchEngine):
         self.network = compiled
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """As :meth:`TorchEngine.forward`."""
+        """Same as :meth:`TorchEngine.forward`."""
         if x.shape in self._shapes:
             return super().forward(x, size)
         started = time.perf_counter()

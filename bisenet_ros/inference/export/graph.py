@@ -1,4 +1,4 @@
-"""The network as other runtimes get it: bytes in, float32 logits out, one image at a fixed size."""
+"""The network as exported: uint8 image in, float32 logits out, batch 1 at a fixed input size."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ OPSET = 17  # ONNX operators; read by ONNX Runtime 1.12, OpenVINO 2022.3, Tensor
 
 
 class ServedNetwork(nn.Module):
-    """Normalises, pads, runs the network and cuts the padding off, all in float32.
+    """Normalises, pads, runs the network and crops the padding, all in float32.
 
     Args:
-        network: in eval mode; it is copied, not changed.
+        network: in eval mode; copied, not changed.
         mean, std: of RGB images scaled to 0–1.
     """
 
@@ -53,7 +53,7 @@ class ServedNetwork(nn.Module):
 
 
 def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:
-    """What a runtime reads: an exported model's path, or weights as ONNX for ``size``."""
+    """The input of a runtime: an exported model's path, or the weights as ONNX for ``size``."""
     if model.file is not None:
         return model.file.path
     assert model.network is not None
@@ -64,14 +64,14 @@ def to_onnx(served: ServedNetwork, size: tuple[int, int]) -> bytes:
     """The network as an ONNX file for one image of ``size`` (height, width)."""
     options: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT]}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the newer exporter needs one package more, for the same file
+        options["dynamo"] = False  # the newer exporter needs another package for the same file
     file: Any = io.BytesIO()
     example = torch.zeros(1, *size, 3, dtype=torch.uint8)
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        # The sizes are meant to be constants, which the exporter warns of line by line.
+        # The exporter warns about every size it turns into a constant, which is intended.
         warnings.simplefilter("ignore")
         torch.onnx.export(served, (example,), file, opset_version=OPSET, **options)
     log.setLevel(level)

@@ -1,4 +1,4 @@
-"""Exported models: ONNX files and OpenVINO IR that carry the card of the weights they came from."""
+"""Reads exported models: ONNX files and OpenVINO IR that carry the model card."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bisenet_ros.inference.engines.openvino import load_openvino
 ONNX, IR = ".onnx", ".xml"
 SUFFIXES = (ONNX, IR)
 ENTRY = "bisenet_ros"  # the IR's entry that holds all metadata as JSON
-PRECISION = "precision"  # metadata beside the card's: fp32 or int8
+PRECISION = "precision"  # metadata in addition to the card's: fp32 or int8
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an exported file says of itself.
+    """An exported model and its metadata.
 
     Attributes:
-        path: the .onnx, or the .xml, whose .bin lies beside it.
-        card: of the weights it came from.
-        size: (height, width) of the images it takes.
-        stride: input pixels for one logit.
+        path: the .onnx, or the .xml with its .bin next to it.
+        card: of the weights it was exported from.
+        size: (height, width) of its input.
+        stride: input pixels per logit.
         precision: ``fp32``, or ``int8`` if it is quantised.
     """
 
@@ -38,12 +38,12 @@ class Exported:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether the name is an exported model's, not a weights file's."""
+    """Whether the suffix is that of an exported model, not of a weights file."""
     return path.suffix.lower() in SUFFIXES
 
 
 def metadata(card: ModelCard, precision: str) -> dict[str, str]:
-    """What an exported file carries: the card's metadata and the precision."""
+    """The metadata of an exported file: the card's and the precision."""
     return {**card.metadata(), PRECISION: json.dumps(precision)}
 
 
@@ -56,7 +56,7 @@ def read(path: Path) -> Exported:
     """
     if not path.is_file():
         raise WeightsError(
-            f"model file {path} cannot be opened; pass a .onnx, .xml or .safetensors"
+            f"model file {path} cannot be opened; pass a .onnx, .xml or .safetensors file"
         )
     reader = _read_ir if path.suffix.lower() == IR else _read_onnx
     try:
@@ -66,19 +66,19 @@ def read(path: Path) -> Exported:
         stride = _stride(image, logits, len(card.labels))
     except ArgumentError:
         raise
-    except Exception as error:  # each runtime has errors of its own, without a common base
+    except Exception as error:  # the runtimes' errors have no common base class
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"{path} is no model exported by this package: {reason}; "
-            "make one with python -m bisenet_ros export"
+            f"{path} is not a model exported by this package: {reason}; "
+            "create one with python -m bisenet_ros export"
         ) from error
     return Exported(path, card, (image[1], image[2]), stride, precision)
 
 
 def _stride(image: list[int], logits: list[int], classes: int) -> int:
-    """Input pixels for one logit; ValueError unless the shapes are of images and their logits."""
-    whole = all(isinstance(side, int) and side > 0 for side in (*image, *logits))
-    if not whole or len(image) != 4 or len(logits) != 4 or image[3] != 3 or logits[1] != classes:
+    """Input pixels per logit; ValueError unless the shapes are those of an image and its logits."""
+    fixed = all(isinstance(side, int) and side > 0 for side in (*image, *logits))
+    if not fixed or len(image) != 4 or len(logits) != 4 or image[3] != 3 or logits[1] != classes:
         raise ValueError(
             f"it maps {image} to {logits}; expected (1, H, W, 3) to (1, {classes}, H/8, W/8)"
         )

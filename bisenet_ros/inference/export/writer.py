@@ -1,4 +1,4 @@
-"""Write a network as an ONNX file or as OpenVINO IR, in float32 or quantised to int8."""
+"""Writes a network as an ONNX file or OpenVINO IR, in float32 or quantised to int8."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bisenet_ros.inference.export.reader import ENTRY, IR, metadata
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.system.optional import needed
 
-TOLERANCE = 1e-3  # of the largest logit; float32 sums in another order differ by 1e-5
+TOLERANCE = 1e-3  # relative to the largest logit; another summation order alone gives 1e-5
 
 
 def write(
@@ -32,16 +32,16 @@ def write(
     size: tuple[int, int],
     examples: Sequence[np.ndarray] | None = None,
 ) -> None:
-    """Write the network for images of one size, with its card.
+    """Write the network for one input size, with its card.
 
     Args:
-        path: ``.onnx``, or ``.xml`` with its ``.bin`` beside it.
-        network, card: what :func:`bisenet_ros.checkpoints.load` returned.
+        path: ``.onnx``, or ``.xml``; its ``.bin`` is written next to it.
+        network, card: as returned by :func:`bisenet_ros.checkpoints.load`.
         size: (height, width) of the input, multiples of the network's stride.
-        examples: images (height, width, 3) uint8 RGB to quantise to int8 by; None for float32.
+        examples: images (height, width, 3) uint8 RGB to calibrate int8 with; None for float32.
 
     Raises:
-        ArgumentError: a package it takes is not installed.
+        ArgumentError: a required package is not installed.
     """
     content = to_onnx(ServedNetwork(network, card.mean, card.std), size)
     precision = "fp32" if examples is None else "int8"
@@ -62,7 +62,7 @@ def _write_onnx(
 ) -> None:
     onnx = needed("onnx", "onnx", "writing ONNX")
     model = onnx.load_from_string(content)
-    # torch's exporter loses the sizes at the last cut; a reader wants them.
+    # torch's exporter loses the output size at the final crop; readers need it.
     dimensions = model.graph.output[0].type.tensor_type.shape.dim
     for dimension, side in zip(dimensions, shape, strict=True):
         dimension.dim_value = side
@@ -93,32 +93,32 @@ def _quantise(model: Any, inputs: Sequence[Any]) -> Any:
 def check(
     path: Path, network: SegmentationNetwork, card: ModelCard, images: Sequence[np.ndarray]
 ) -> float:
-    """Compare a float32 file just written with the network it came from.
+    """Compare an exported float32 file with the network it was exported from.
 
     Args:
         path: the file.
-        network, card: what it was made of.
+        network, card: what it was exported from.
         images: (height, width, 3) uint8 RGB of the file's input size.
 
     Returns:
-        The largest difference of a logit, as a share of the largest logit.
+        The largest difference of a logit, relative to the largest logit.
 
     Raises:
-        BarNotMet: it is above ``TOLERANCE``.
+        BarNotMet: it exceeds ``TOLERANCE``.
     """
     compute = Compute(torch.device("cpu"), "fp32")
-    kind = OpenVinoEngine if path.suffix.lower() == IR else OnnxRuntimeEngine
-    engine: Engine = kind(path, network.stride, compute)
-    plain = ServedNetwork(network, card.mean, card.std)
+    engine_class = OpenVinoEngine if path.suffix.lower() == IR else OnnxRuntimeEngine
+    engine: Engine = engine_class(path, network.stride, compute)
+    reference = ServedNetwork(network, card.mean, card.std)
     worst = 0.0
     for image in images:
         batch = torch.from_numpy(image)[None]
         with torch.inference_mode():
-            wanted = plain(batch)
-        worst = max(worst, float((engine(batch) - wanted).abs().max() / wanted.abs().max()))
+            expected = reference(batch)
+        worst = max(worst, float((engine(batch) - expected).abs().max() / expected.abs().max()))
     if not worst <= TOLERANCE:
         raise BarNotMet(
             f"the exported network's logits differ from the original's by {worst:.1e} of the "
-            f"largest; at most {TOLERANCE:.0e} was expected, so nothing was written"
+            f"largest logit; expected at most {TOLERANCE:.0e}, so nothing was written"
         )
     return worst

@@ -1,7 +1,7 @@
 """Scores the masks of a running node against labels, and records what it publishes.
 
-It stands beside the node under test and needs nothing but its topics, so it scores a bag that is
-replayed, the demo, or a robot that drives with a labelled camera.
+It only needs the topics of the node under test, so it can score a replayed bag, the demo, or a
+robot driving with a labelled camera.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from bisenet_ros.errors import ArgumentError, BisenetError, DataError
-from bisenet_ros.inference.image_encodings import check_raw
+from bisenet_ros.inference.image_encodings import view_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
-from bisenet_ros.ros import qos
-from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.ros import messages, qos
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 from bisenet_ros.system.atomic_files import make_folder, write_json
 
 PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -43,23 +43,23 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     ),
     "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
     "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
-    "diagnostics": (True, "keep the last diagnostics"),
-    "out": ("", "folder that metrics.json is written into at the end; empty: log only"),
-    "record": ("", "folder that masks, overlays and diagnostics are written into; empty: none"),
+    "diagnostics": (True, "keep the latest diagnostics"),
+    "out": ("", "output folder for metrics.json, written at the end; empty: log only"),
+    "record": ("", "output folder for masks, overlays and diagnostics; empty: none"),
     "stop_after_idle": (
         0.0,
-        "leave when no mask and no label came for so many seconds after the first; 0: never",
+        "exit after this many seconds without a mask or label, once one arrived; 0: never",
     ),
 }
-TELL_EVERY = 5.0  # seconds between two lines with the running score
-LOOK_EVERY = 0.1  # seconds between two looks at whether everything is connected
-PATIENCE = 0.1  # seconds between looks at the stop flag
-QUEUE = 30  # messages; two seconds of a camera, should the disk be slow
-STATUSES = 100  # a robot's diagnostics have some dozens; a name that changes must not fill memory
+LOG_PERIOD = 5.0  # seconds between log lines with the current score
+CONNECT_CHECK_PERIOD = 0.1  # seconds between checks that everything is connected
+TIMEOUT_S = 0.1  # seconds between checks of the stop flag
+QUEUE = 30  # messages; two seconds of a camera, in case the disk is slow
+MAX_STATUSES = 100  # robots have dozens; bounds memory if status names keep changing
 
 
 class EvaluationNode(Node):
-    """Pairs masks with labels by stamp and keeps score; see :data:`PARAMETERS`."""
+    """Pairs masks with labels by header stamp and scores them; see :data:`PARAMETERS`."""
 
     def __init__(self) -> None:
         super().__init__("evaluation")
@@ -76,9 +76,11 @@ class EvaluationNode(Node):
         self._first_mask: float | None = None
         self._last_message: float | None = None
         self._subscribe()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # it tells while simulated time stands
-        self.create_timer(TELL_EVERY, self._tell, clock=steady)
-        self._looking = self.create_timer(LOOK_EVERY, self._look, clock=steady)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # keeps logging while sim time is paused
+        self.create_timer(LOG_PERIOD, self._log_progress, clock=steady)
+        self._connect_timer = self.create_timer(
+            CONNECT_CHECK_PERIOD, self._check_connections, clock=steady
+        )
 
     def _declare(self, name: str) -> Any:
         default, description = PARAMETERS[name]
@@ -99,22 +101,22 @@ class EvaluationNode(Node):
         topics = self.parameters
         labels = topics["labels_topic"]
         compressed = labels.endswith("/compressed")
-        self._listen(Image, topics["mask_topic"], self._on_mask)
-        self._listen(CompressedImage if compressed else Image, labels, self._on_label)
-        self._listen(String, topics["label_names_topic"], self._on_names, qos.latched())
+        self._subscribe_to(Image, topics["mask_topic"], self._on_mask)
+        self._subscribe_to(CompressedImage if compressed else Image, labels, self._on_label)
+        self._subscribe_to(String, topics["label_names_topic"], self._on_names, qos.latched())
         if topics["overlay_topic"] and self.recording is not None:
-            self._listen(Image, topics["overlay_topic"], self._on_overlay)
+            self._subscribe_to(Image, topics["overlay_topic"], self._on_overlay)
         if topics["diagnostics"]:
-            self._listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
+            self._subscribe_to(DiagnosticArray, "/diagnostics", self._on_diagnostics)
 
-    def _listen(
+    def _subscribe_to(
         self,
         kind: Any,
         topic: str,
         callback: Callable[[Any], None],
         profile: QoSProfile | None = None,
     ) -> None:
-        """Subscribe reliably; ``qos_overrides`` parameters match a best-effort publisher."""
+        """Subscribe reliably; a best-effort publisher needs ``qos_overrides`` parameters."""
         self.create_subscription(
             kind,
             topic,
@@ -125,21 +127,21 @@ class EvaluationNode(Node):
 
     @property
     def idle(self) -> bool:
-        """Whether ``stop_after_idle`` says that the drive is over."""
-        patience = self.parameters["stop_after_idle"]
-        if patience <= 0 or self._last_message is None:
+        """Whether no mask or label has arrived for ``stop_after_idle`` seconds."""
+        timeout_s = self.parameters["stop_after_idle"]
+        if timeout_s <= 0 or self._last_message is None:
             return False
-        return time.monotonic() - self._last_message > patience
+        return time.monotonic() - self._last_message > timeout_s
 
     def _on_mask(self, message: Image) -> None:
         arrived = self._last_message = time.monotonic()
         self._first_mask = arrived if self._first_mask is None else self._first_mask
-        stamp = stamp_ns(message)
+        stamp = messages.stamp_ns(message.header.stamp)
         try:
-            mask = pixels(message, "mono8")
+            mask = mask_pixels(message)
         except DataError as error:
             return self._refuse(f"mask: {error}")
-        frame = Frame(
+        frame = ScoredFrame(
             stamp=stamp,
             age_ms=(self.get_clock().now().nanoseconds - stamp) / 1e6,
             arrived_s=arrived - self._first_mask,
@@ -157,18 +159,18 @@ class EvaluationNode(Node):
         self._last_message = time.monotonic()
         try:
             raw = isinstance(message, Image)
-            label = pixels(message, "mono8") if raw else np.frombuffer(message.data, np.uint8)
+            label = mask_pixels(message) if raw else np.frombuffer(message.data, np.uint8)
         except DataError as error:
             return self._refuse(f"label: {error}")
-        return self.scorer.add_label(stamp_ns(message), label)
+        return self.scorer.add_label(messages.stamp_ns(message.header.stamp), label)
 
     def _on_overlay(self, message: Image) -> None:
         try:
-            overlay = pixels(message, "rgb8")
+            overlay = packed_pixels(message, "rgb8")
         except DataError as error:
             return self._refuse(f"overlay: {error}")
         if self.recording is not None:
-            self.recording.add_overlay(stamp_ns(message), overlay)
+            self.recording.add_overlay(messages.stamp_ns(message.header.stamp), overlay)
         return None
 
     def _on_names(self, message: String) -> None:
@@ -183,26 +185,26 @@ class EvaluationNode(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name in self.statuses or len(self.statuses) < STATUSES:
+            if status.name in self.statuses or len(self.statuses) < MAX_STATUSES:
                 self.statuses[status.name] = plain_status(status, self.scorer.masks)
         if self.recording is not None:
             self.recording.add_diagnostics(self.statuses)
 
     def _refuse(self, reason: str) -> None:
         self.scorer.refuse(reason)
-        self.get_logger().warning(reason, throttle_duration_sec=TELL_EVERY)
+        self.get_logger().warning(reason, throttle_duration_sec=LOG_PERIOD)
 
-    def _look(self) -> None:
-        """Say once that everything to record is connected; whoever plays a bag waits for it."""
-        wanted = [self.parameters["mask_topic"], self.parameters["overlay_topic"]]
-        if self.labels and all(self.count_publishers(topic) for topic in wanted if topic):
+    def _check_connections(self) -> None:
+        """Log "ready" once all topics to record are connected; the demo's player waits for it."""
+        topics = [self.parameters["mask_topic"], self.parameters["overlay_topic"]]
+        if self.labels and all(self.count_publishers(topic) for topic in topics if topic):
             self.connected = True
-            self._looking.cancel()
+            self._connect_timer.cancel()
             self.get_logger().info(
-                f"ready: {self.parameters['mask_topic']} is there, {len(self.labels)} classes"
+                f"ready: connected to {self.parameters['mask_topic']}, {len(self.labels)} classes"
             )
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         if not self.connected and not self.scorer.masks:
             missing = self.parameters["label_names_topic" if not self.labels else "mask_topic"]
             self.get_logger().info(f"waiting for {missing}")
@@ -220,38 +222,34 @@ class EvaluationNode(Node):
         return f"mIoU {figures['miou']:.4f}, {accuracy} ({counts}, {lost})"
 
     def finish(self) -> None:
-        """Write metrics.json and say what it holds."""
+        """Write metrics.json and log the score."""
         if self.out is not None:
             report = self.scorer.report(self.labels)
             write_json(self.out / "metrics.json", {**report, "diagnostics": self.statuses})
         self.get_logger().info(self.summary())
         for reason, count in self.scorer.refused.items():
-            self.get_logger().warning(f"refused {count}: {reason}")
+            self.get_logger().warning(f"rejected {count}: {reason}")
 
 
-def stamp_ns(message: Any) -> int:
-    """The header's stamp in nanoseconds."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-
-
-def pixels(message: Image, encoding: str) -> np.ndarray:
-    """View an Image as (H, W) uint8 for ``mono8`` or (H, W, 3) for ``rgb8``, without copying.
+def mask_pixels(message: Image) -> np.ndarray:
+    """View a mono8 Image as (H, W) uint8, without copying.
 
     Raises:
-        DataError: another encoding, or fewer bytes than its size and step say.
+        DataError: another encoding, or fewer bytes than its size and step require.
     """
+    return packed_pixels(message, "mono8")[..., 0]
+
+
+def packed_pixels(message: Image, encoding: str) -> np.ndarray:
+    """View an Image of ``encoding`` as (H, W, bytes per pixel) uint8; DataError as above."""
     if message.encoding != encoding:
         raise DataError(f"encoding is {message.encoding!r}; expected {encoding}")
-    height, width, step = message.height, message.width, message.step
-    data = np.frombuffer(message.data, np.uint8)
-    check_raw(encoding, height, width, step, data.size)
-    channels = {"mono8": 1, "rgb8": 3}[encoding]
-    rows = data[: height * step].reshape(height, step)[:, : width * channels]
-    return rows if channels == 1 else rows.reshape(height, width, channels)
+    height, width = message.height, message.width
+    return view_raw(message.data, encoding, height, width, message.step)
 
 
 def plain_status(status: Any, masks: int) -> dict[str, Any]:
-    """A DiagnosticStatus as JSON values, with the number of masks that had come before it."""
+    """A DiagnosticStatus as JSON values, with the number of masks that arrived before it."""
     level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
     values = {item.key: item.value for item in status.values}
     return {
@@ -264,11 +262,11 @@ def plain_status(status: Any, masks: int) -> dict[str, Any]:
 
 
 def run(arguments: list[str] | None, stop: threading.Event) -> int:
-    """Score until ``stop`` is set or ``stop_after_idle`` is over; the process' exit code.
+    """Score until ``stop`` is set or ``stop_after_idle`` has elapsed; returns the exit code.
 
     Args:
-        arguments: the command line; None for the process' own.
-        stop: set by whoever wants the node to end.
+        arguments: the command line; None for that of the process.
+        stop: set by the caller to end the node.
     """
     # rclpy's own handlers would shut the context down before the last line is logged.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -293,8 +291,8 @@ def _spin(node: EvaluationNode, stop: threading.Event) -> None:
     executor.add_node(node)
     try:
         while not stop.is_set() and not node.idle:
-            executor.spin_once(timeout_sec=PATIENCE)
+            executor.spin_once(timeout_sec=TIMEOUT_S)
     except ExternalShutdownException:
-        stop.set()  # somebody shut the context down: the same as a signal
+        stop.set()  # the context was shut down: same as a signal
     finally:
         executor.shutdown(timeout_sec=1.0)

@@ -1,4 +1,4 @@
-"""Parameters as rclpy wants them: declared, described, read back."""
+"""Declares the parameters on an rclpy node and reads them back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, e
 
 
 def declare(node: Node) -> Parameters:
-    """Declare every parameter on ``node`` and return the values in force.
+    """Declare every parameter on ``node`` and return the current values.
 
     Raises:
-        ArgumentError: a value is not one of those the parameter takes.
-        rclpy.exceptions.ParameterException: likewise, where rclpy notices first.
+        ArgumentError: a value has the wrong type or is out of range.
+        rclpy.exceptions.ParameterException: the same, if rclpy notices first.
     """
     values: dict[str, Any] = {}
     for name in FIELDS:
         default = getattr(Parameters(), name)
-        # An empty list has no type that rclpy could tell, so it travels as one empty string.
+        # rclpy cannot infer the type of an empty list, so it is declared as one empty string.
         given = node.declare_parameter(
             name, [""] if isinstance(default, list) else default, descriptor(name)
         ).value
@@ -34,12 +34,12 @@ def descriptor(name: str) -> ParameterDescriptor:
     text = metadata["description"]
     if metadata["choices"]:
         text += f" (one of {expected(name)})"
-    made = ParameterDescriptor(description=text)
-    # «rate: 15» is a whole number to YAML and must not be refused for it.
-    made.dynamic_typing = isinstance(default, float)
+    result = ParameterDescriptor(description=text)
+    # YAML reads «rate: 15» as an integer; that must not be rejected.
+    result.dynamic_typing = isinstance(default, float)
     low, high = metadata["low"], metadata["high"]
     if isinstance(default, float):
-        made.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        result.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
     elif low is not None:
-        made.integer_range = [IntegerRange(from_value=low, to_value=high)]
-    return made
+        result.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    return result

@@ -48,20 +48,20 @@ class Parameters:
         "", "weights file (safetensors); empty: the one shipped with the package", live=True
     )
     num_classes: int = _parameter(
-        0, "classes the weights must have; 0: as the weights say", low=0, high=255
+        0, "required number of classes; 0: taken from the weights file", low=0, high=255
     )
     input_width: int = _parameter(
-        0, "width in pixels the network sees; 0: as the weights say", low=0, high=8192
+        0, "network input width in pixels; 0: taken from the weights file", low=0, high=8192
     )
     input_height: int = _parameter(
-        0, "height in pixels the network sees; 0: as the weights say", low=0, high=8192
+        0, "network input height in pixels; 0: taken from the weights file", low=0, high=8192
     )
     any_input_size: bool = _parameter(
-        False, "accept an input size other than the one the weights were trained at"
+        False, "allow an input size other than the one the weights were trained at"
     )
-    image_topic: str = _parameter("/camera/image_raw", "camera topic, for one camera")
+    image_topic: str = _parameter("/camera/image_raw", "camera topic, for a single camera")
     image_topics: list[str] = _parameter(
-        [], "camera topics, for several cameras on one model; overrides image_topic"
+        [], "camera topics, for several cameras sharing one model; overrides image_topic"
     )
     image_transport: str = _parameter(
         "raw",
@@ -70,64 +70,67 @@ class Parameters:
     )
     image_reliability: str = _parameter(
         "auto",
-        "QoS of the camera subscription; auto: reliable where the publisher offers it",
+        "reliability of the camera subscription; auto: reliable if every publisher offers it",
         choices=RELIABILITIES,
     )
     rate: float = _parameter(
         15.0,
-        "inferences a second and camera at most; 0: every frame",
+        "maximum inference rate per camera, in Hz; 0: every frame",
         low=0.0,
         high=1000.0,
         live=True,
     )
-    device: str = _parameter("auto", "cuda, cuda:N, cpu, or auto: a GPU if there is one")
+    device: str = _parameter("auto", "cuda, cuda:N, cpu or auto; auto: a GPU if there is one")
     precision: str = _parameter(
-        "auto", "arithmetic of the network; auto: the fastest that is exact", choices=PRECISIONS
+        "auto",
+        "numeric precision of the network; auto: the fastest that keeps the masks accurate",
+        choices=PRECISIONS,
     )
     engine: str = _parameter(
         "auto",
-        "what runs the network; auto: the fastest exact one here",
+        "inference engine; auto: the fastest accurate one available",
         choices=("auto", *ENGINES),
     )
     adaptive: bool = _parameter(
-        False, "step down to a smaller input size while the rate cannot be held, and up again"
+        False,
+        "lower the input resolution while the target rate cannot be met, and raise it again later",
     )
     threads: int = _parameter(
-        0, "CPU threads of the network; 0: one for each core", low=0, high=1024
+        0, "CPU threads used for inference; 0: one per core", low=0, high=1024
     )
     overlay_alpha: float = _parameter(
-        0.5, "opacity of the palette in the overlay", low=0.0, high=1.0, live=True
+        0.5, "opacity of the class colours in the overlay", low=0.0, high=1.0, live=True
     )
     confidence_threshold: float = _parameter(
         0.0,
-        "pixels whose class is less probable than this become 255 (unlabelled)",
+        "pixels whose class probability is below this become 255 (unlabelled)",
         low=0.0,
         high=1.0,
         live=True,
     )
     publish_confidence: bool = _parameter(
-        False, "build the confidence map even when nobody subscribes to it"
+        False, "publish the confidence map even without subscribers"
     )
     jpeg_quality: int = _parameter(
-        80, "quality of ~/overlay/compressed", low=1, high=100, live=True
+        80, "JPEG quality of ~/overlay/compressed", low=1, high=100, live=True
     )
     stale_after: float = _parameter(
-        2.0, "seconds without a frame after which a camera is STALE", low=0.1, high=3600.0
+        2.0, "seconds without a frame before a camera is reported STALE", low=0.1, high=3600.0
     )
     max_failures: int = _parameter(
-        5, "failed inferences in a row after which the model is in ERROR", low=1, high=1000
+        5, "consecutive failed inferences before the model reports ERROR", low=1, high=1000
     )
-    autostart: bool = _parameter(True, "configure and activate at start")
+    autostart: bool = _parameter(True, "configure and activate the node on startup")
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """(height, width) asked for, or None where the weights decide."""
+        """Requested (height, width), or None if the weights file decides."""
         if self.input_width and self.input_height:
             return self.input_height, self.input_width
         return None
 
     def topics(self) -> list[str]:
-        """The camera topics asked for."""
+        """The requested camera topics."""
         return list(self.image_topics) or [self.image_topic]
 
 
@@ -135,7 +138,7 @@ FIELDS = {f.name: f for f in dataclasses.fields(Parameters)}
 
 
 def expected(name: str) -> str:
-    """What values the parameter takes, in words: ``0.0 to 1.0`` or ``raw, compressed``."""
+    """The allowed values in words: ``0.0 to 1.0`` or ``raw, compressed``."""
     metadata = FIELDS[name].metadata
     if metadata["choices"]:
         return ", ".join(metadata["choices"])
@@ -145,14 +148,14 @@ def expected(name: str) -> str:
 
 
 def checked(name: str, value: Any) -> Any:
-    """``value`` as the parameter holds it: whole numbers become floats, empty topics go.
+    """Validate and normalise ``value``: integers become floats, empty topics are dropped.
 
     Raises:
-        ArgumentError: it does not fit the parameter; the range is in the message.
+        ArgumentError: wrong type or out of range; the message gives the range.
     """
     metadata = FIELDS[name].metadata
     if not _type_fits(name, value):
-        raise ArgumentError(f"{name} is {value!r}; expected a {_type_name(name)}")
+        raise ArgumentError(f"{name} is {value!r}; expected type: {_type_name(name)}")
     choices, low, high = metadata["choices"], metadata["low"], metadata["high"]
     if choices and value not in choices:
         raise ArgumentError(f"{name} is {value!r}; expected one of {expected(name)}")
@@ -165,15 +168,15 @@ def checked(name: str, value: Any) -> Any:
 
 
 def check_together(parameters: Parameters) -> None:
-    """Raise :class:`ArgumentError` where two parameters contradict each other."""
+    """Raise :class:`ArgumentError` if two parameters contradict each other."""
     if bool(parameters.input_width) != bool(parameters.input_height):
         raise ArgumentError(
-            f"input_width is {parameters.input_width} and input_height "
-            f"{parameters.input_height}; give both, or 0 for both"
+            f"input_width is {parameters.input_width} but input_height is "
+            f"{parameters.input_height}; set both, or leave both at 0"
         )
     topics = parameters.topics()
     if len(set(topics)) != len(topics):
-        raise ArgumentError(f"image_topics names a topic twice: {', '.join(topics)}")
+        raise ArgumentError(f"image_topics is {', '.join(topics)}; remove the duplicate topics")
 
 
 def _type_fits(name: str, value: Any) -> bool:
@@ -187,7 +190,7 @@ def _type_fits(name: str, value: Any) -> bool:
 
 def _type_name(name: str) -> str:
     default = getattr(_DEFAULTS, name)
-    names = {str: "string", int: "whole number", float: "number", bool: "true or false"}
+    names = {str: "string", int: "integer", float: "number", bool: "true or false"}
     return names.get(type(default), "list of strings")
 
 

@@ -1,4 +1,4 @@
-"""Writes ``Parameters`` out for people: config/segment.yaml and the README's table.
+"""Generates the parameter documentation: config/segment.yaml and docs/parameters.md.
 
 ``python -m bisenet_ros.ros.parameters.document`` prints both; ``--write`` rewrites the files.
 """
@@ -16,13 +16,20 @@ import yaml
 from bisenet_ros.errors import BisenetError, DataError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, expected
 
-BEGIN, END = "<!-- parameters -->", "<!-- /parameters -->"
+PAGE = """\
+# Parameters of segmentation_node
+
+Set them on the launch line (`name:=value`), or in a copy of
+[config/segment.yaml](../config/segment.yaml) passed as `params_file:=`; launch arguments that are
+given override the file. *live*: can be changed while the node is running (`ros2 param set`).
+
+"""
 HEADER = """\
-# Every parameter of segmentation_node at its default. Written from
+# Every parameter of segmentation_node with its default value. Generated from
 # bisenet_ros/ros/parameters/definition.py by
 #     python -m bisenet_ros.ros.parameters.document --write
-# To change some, pass a copy by `params_file:=`; launch arguments that are given win over it.
-# [live]: can be set while the node runs.
+# To change parameters, pass an edited copy with `params_file:=`; launch arguments override it.
+# [live]: can be changed while the node is running.
 /**:
   ros__parameters:
 """
@@ -30,12 +37,12 @@ WIDTH = 100  # columns of the YAML file
 
 
 def yaml_text() -> str:
-    """The text of config/segment.yaml: each parameter below a comment that describes it."""
+    """The text of config/segment.yaml: each parameter preceded by its description."""
     return HEADER + "".join(_yaml_entry(name) for name in FIELDS)
 
 
 def table() -> str:
-    """The README's table of parameters, in Markdown."""
+    """The parameters as a Markdown table."""
     rows = ["| parameter | default | values | what |", "|---|---|---|---|"]
     for name, field in FIELDS.items():
         metadata = field.metadata
@@ -46,32 +53,23 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(text: str, source: str = "README.md") -> str:
-    """``text`` with the table in it, between its two markers.
-
-    Raises:
-        DataError: ``text`` (of the file ``source``) does not hold both markers, in order.
-    """
-    begin, end = text.find(BEGIN), text.find(END)
-    if not 0 <= begin < end:
-        raise DataError(f"{source} has no table of parameters; mark its place: {BEGIN} … {END}")
-    return f"{text[:begin]}{BEGIN}\n{table()}{text[end:]}"
+def page() -> str:
+    """The text of docs/parameters.md."""
+    return PAGE + table()
 
 
 def write(root: Path) -> list[Path]:
-    """Rewrite config/segment.yaml and README.md's table below ``root``; return what was written.
+    """Rewrite config/segment.yaml and docs/parameters.md under ``root``; return their paths.
 
     Raises:
-        DataError: ``root`` is no checkout of this package, or its README has no markers.
+        DataError: ``root`` is not a checkout of this package.
     """
     if not (root / "package.xml").is_file():
-        raise DataError(f"{root} holds no package.xml; run this in a checkout, not an install")
-    config, readme = root / "config" / "segment.yaml", root / "README.md"
-    config.write_text(yaml_text(), encoding="utf-8")
-    if not readme.is_file():
-        return [config]
-    readme.write_text(with_table(readme.read_text(encoding="utf-8")), encoding="utf-8")
-    return [config, readme]
+        raise DataError(f"{root} has no package.xml; run this in a checkout, not an install")
+    texts = {root / "config/segment.yaml": yaml_text(), root / "docs/parameters.md": page()}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    return list(texts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python -m bisenet_ros.ros.parameters.document [--write]", file=sys.stderr)
         return 2
     if not arguments:
-        print(yaml_text(), table(), sep="\n", end="")
+        print(yaml_text(), page(), sep="\n", end="")
         return 0
     try:
         for path in write(Path(__file__).resolve().parents[3]):
@@ -94,14 +92,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _yaml_entry(name: str) -> str:
     metadata = FIELDS[name].metadata
-    says = metadata["description"]
+    description = metadata["description"]
     if metadata["choices"] or metadata["low"] is not None:
-        says += f" ({expected(name)})"
+        description += f" ({expected(name)})"
     if metadata["live"]:
-        says += " [live]"
+        description += " [live]"
     begin = " " * 4 + "# "
-    comment = textwrap.fill(says, WIDTH, initial_indent=begin, subsequent_indent=begin)
-    # An empty list has no type in a params file; a list of one empty topic says the same.
+    comment = textwrap.fill(description, WIDTH, initial_indent=begin, subsequent_indent=begin)
+    # An empty list has no type in a params file; a list of one empty topic is equivalent.
     value = _default(name) if _default(name) != [] else [""]
     return f"{comment}\n    {name}: {_yaml_value(value)}\n"
 
@@ -111,13 +109,13 @@ def _default(name: str) -> Any:
 
 
 def _yaml_value(value: Any) -> str:
-    """A value as YAML reads it; JSON is a part of YAML, and most words need no quotes."""
+    """A value in YAML syntax; JSON is a subset of YAML, and most words need no quotes."""
     plain = isinstance(value, str) and value and yaml.safe_load(value) == value
     return value if plain else json.dumps(value)
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown shows as it is inside a table."""
+    """Text escaped for a Markdown table."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.recordings.codec import decode
 from bisenet_ros.recordings.rosbag import COMPRESSED, Message, Topic
 from bisenet_ros.ros import messages
 
@@ -25,14 +26,14 @@ _ENCODINGS = {
 
 
 def message_class(topic: Topic) -> Any:
-    """The class of the topic's messages; DataError where its package is not installed."""
+    """The topic's message class; DataError if its package is not installed."""
     package, _, name = topic.type.split("/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise DataError(
-            f"topic {topic.name} is {topic.type}, which is not installed; "
-            f"install the ROS package {package} or leave the topic out"
+            f"topic {topic.name} has type {topic.type}, which is not installed; "
+            f"install the ROS package {package} or omit the topic"
         ) from error
 
 
@@ -40,7 +41,7 @@ def recorded(message: Message, kind: Any) -> Any:
     """The bag's message as a ROS message of class ``kind``; DataError if its bytes are broken."""
     try:
         return deserialize_message(message.cdr, kind)
-    except Exception as error:  # the type support raises one of its own, in C
+    except Exception as error:  # the C type support raises its own type
         reason = " ".join(str(error).split())
         raise DataError(f"a message on {message.topic.name} is broken ({reason})") from error
 
@@ -50,7 +51,7 @@ def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | Co
 
     Args:
         picture: a bag's image message, raw or compressed, or (H, W, 3) uint8 BGR.
-        compressed: whether a CompressedImage is wanted.
+        compressed: whether to return a CompressedImage.
 
     Raises:
         DataError: the frame cannot be decoded.
@@ -61,26 +62,17 @@ def image_message(picture: Message | np.ndarray, compressed: bool) -> Image | Co
     message = recorded(picture, CompressedImage if stored_compressed else Image)
     if stored_compressed == compressed:
         return message
-    changed = _jpeg(_bgr(message)) if compressed else _raw(decode(message))
-    changed.header = message.header
-    return changed
-
-
-def decode(message: CompressedImage) -> np.ndarray:
-    """Pixels of a JPEG or PNG message: (H, W) or (H, W, 3 or 4), channels in OpenCV's order."""
-    content = np.frombuffer(message.data, np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    if pixels is None:
-        raise DataError(f"a compressed image of {content.size} bytes cannot be decoded")
-    return pixels
+    converted = _jpeg(_bgr(message)) if compressed else _raw(decode(message.data))
+    converted.header = message.header
+    return converted
 
 
 def describe(message: Image | CompressedImage) -> dict[str, Any]:
-    """Width and height in pixels (None where it cannot be decoded) and encoding or format."""
+    """Width and height in pixels (None if it cannot be decoded) and encoding or format."""
     if isinstance(message, Image):
         return {"width": message.width, "height": message.height, "encoding": message.encoding}
     try:
-        height, width = decode(message).shape[:2]
+        height, width = decode(message.data).shape[:2]
     except DataError:
         return {"width": None, "height": None, "encoding": message.format}
     return {"width": width, "height": height, "encoding": message.format}
@@ -95,11 +87,7 @@ def _raw(pixels: np.ndarray) -> Image:
 
 
 def _jpeg(bgr: np.ndarray) -> CompressedImage:
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    message = CompressedImage()
-    message.format = "bgr8; jpeg compressed bgr8"
-    message.data = messages.to_bytes(data)
-    return message
+    return messages.to_jpeg(Header(), bgr, JPEG_QUALITY, "bgr")
 
 
 def _bgr(message: Image) -> np.ndarray:

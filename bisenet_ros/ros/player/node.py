@@ -20,7 +20,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bisenet_ros.errors import ArgumentError, BarNotMet, BisenetError, DataError
 from bisenet_ros.recordings.rosbag import COMPRESSED, Topic
-from bisenet_ros.recordings.sources import BagSource, Frame, Source, cut, open_source
+from bisenet_ros.recordings.sources import BagSource, Source, SourceFrame, cut, open_source
+from bisenet_ros.ros.messages import to_stamp
 from bisenet_ros.ros.player.clock import PlayedClock
 from bisenet_ros.ros.player.messages import image_message, message_class, recorded
 from bisenet_ros.ros.player.options import Options, parse
@@ -32,15 +33,15 @@ from bisenet_ros.system.atomic_files import make_folder, write_json
 TOPIC = "/camera/image_raw"
 FRAME_ID = "camera_optical_frame"
 DEPTH = 5
-ACKNOWLEDGE_S = 2.0  # for subscribers to confirm the last messages
-SETTLE_S = 0.3  # a subscriber may take this longer to know the player than the player to know it
+ACKNOWLEDGE_S = 2.0  # seconds for subscribers to acknowledge the last messages
+SETTLE_S = 0.3  # a subscriber may discover the player this much later than the player discovers it
 
 
 class CameraPlayer(Node):
     """Publishes the frames of a source when they are due.
 
     Raises:
-        ArgumentError: options that contradict each other or the source.
+        ArgumentError: the options contradict each other or do not fit the source.
         DataError: a topic's message type is not installed.
     """
 
@@ -58,21 +59,21 @@ class CameraPlayer(Node):
         base = options.as_topic or (source.topic.base if isinstance(source, BagSource) else TOPIC)
         name = f"{base}/compressed" if self.compressed else base
         self.images = self._publisher(CompressedImage if self.compressed else Image, name)
-        self.beside: dict[Topic, tuple[Any, Publisher]] = {}
+        self.companions: dict[Topic, tuple[Any, Publisher]] = {}
         if isinstance(source, BagSource):
-            self._add_beside(source, base)
+            self._add_companions(source, base)
         self.clock = PlayedClock(self, options.clock) if options.clock else None
         self.schedule = Schedule(options.rate, self.fresh, source.period_ns)
         self.report = Report(source.name, self.images.topic_name, options.json is not None)
 
     def wait_for_subscribers(self) -> None:
-        """Return once the subscribers asked for are there; BarNotMet if they do not come."""
-        wanted = self.options.wait_for_subscribers
-        if not wanted:
+        """Return once the requested subscribers are there; BarNotMet on timeout."""
+        count = self.options.wait_for_subscribers
+        if not count:
             return
-        needs = [(self.images, wanted)]
+        needs = [(self.images, count)]
         needs += [
-            (p, 1) for topic, (_, p) in self.beside.items() if topic.name in self.options.also
+            (p, 1) for topic, (_, p) in self.companions.items() if topic.name in self.options.also
         ]
         deadline = time.monotonic() + self.options.wait_timeout
         while missing := [(p, n) for p, n in needs if p.get_subscription_count() < n]:
@@ -88,7 +89,7 @@ class CameraPlayer(Node):
         time.sleep(SETTLE_S)
 
     def play(self) -> None:
-        """Play to the end; DataError if not one frame of a round could be played."""
+        """Play to the end; DataError if no frame of a round could be played."""
         self.get_logger().info(f"playing {self.source.name} on {self.images.topic_name}")
         options = self.options
         for _ in itertools.count() if options.loop else range(1):
@@ -96,18 +97,18 @@ class CameraPlayer(Node):
             for frame in cut(self.source.frames(), options.start, options.duration):
                 self._play(frame)
             if self.report.frames == before:
-                raise DataError(self._why_nothing())
+                raise DataError(self._why_no_frames())
 
     def wait_for_acknowledgements(self) -> None:
-        """Let reliable subscribers take the last messages before the player is gone."""
+        """Let reliable subscribers receive the last messages before the player exits."""
         if self.options.reliability != "reliable":
             return
         deadline = time.monotonic() + ACKNOWLEDGE_S
-        for publisher in (self.images, *(p for _, p in self.beside.values())):
+        for publisher in (self.images, *(p for _, p in self.companions.values())):
             left = max(0.0, deadline - time.monotonic())
             if not publisher.wait_for_all_acked(Duration(seconds=left)):
                 self.get_logger().warning(
-                    f"not every subscriber of {publisher.topic_name} confirmed the last messages"
+                    f"not every subscriber of {publisher.topic_name} acknowledged the last messages"
                 )
 
     def _publisher(self, kind: Any, name: str) -> Publisher:
@@ -115,73 +116,75 @@ class CameraPlayer(Node):
             return self.create_publisher(kind, name, self._qos)
         except NameValidationException as error:
             reason = " ".join(str(error).split())
-            raise ArgumentError(f"{name!r} is no topic name: {reason}") from error
+            raise ArgumentError(f"{name!r} is not a valid topic name: {reason}") from error
 
-    def _add_beside(self, source: BagSource, base: str) -> None:
+    def _add_companions(self, source: BagSource, base: str) -> None:
         for topic in source.also:
             kind = message_class(topic)
             publisher = self._publisher(kind, topic.name)
             if publisher.topic_name == self.images.topic_name:
-                raise ArgumentError(f"--also {topic.name} is the topic the images are played on")
-            self.beside[topic] = kind, publisher
+                raise ArgumentError(
+                    f"--also {topic.name} is already the image topic; drop it or change --as"
+                )
+            self.companions[topic] = kind, publisher
         if source.camera_info is not None:
             name = f"{base.rpartition('/')[0]}/camera_info" if "/" in base else "camera_info"
-            self.beside[source.camera_info] = CameraInfo, self._publisher(CameraInfo, name)
+            self.companions[source.camera_info] = CameraInfo, self._publisher(CameraInfo, name)
 
-    def _play(self, frame: Frame) -> None:
+    def _play(self, frame: SourceFrame) -> None:
         if self.source.live and self._too_early():
             return
         try:
             message = image_message(frame.load(), self.compressed)
         except DataError as error:
             self.report.skipped += 1
-            self.get_logger().warning(f"frame left out: {error}")
+            self.get_logger().warning(f"frame skipped: {error}")
             return
         due = self._due(frame)
         self._wait(due)
         self._head(message.header, due.stamp_ns)
         if self.clock is not None:
             self.clock.frame(due)
-        with self.signals.held():  # what was sent is in the report
+        with self.signals.held():  # so that every published frame is in the report
             self.images.publish(message)
             self.report.add(message)
-        self._play_beside(frame, due)
+        self._play_companions(frame, due)
 
     def _too_early(self) -> bool:
-        """Whether a live frame comes before the rate wants one; it is let go then."""
+        """Whether a live frame arrives ahead of the rate and must be dropped."""
         if self.options.rate is None or not self.report.frames:
             return False
         period = 1e9 / self.options.rate
-        wanted = self.report.first_ns + self.report.frames * period
-        return time.monotonic_ns() < wanted - period / 2
+        expected = self.report.first_ns + self.report.frames * period
+        return time.monotonic_ns() < expected - period / 2
 
-    def _due(self, frame: Frame) -> Due:
+    def _due(self, frame: SourceFrame) -> Due:
         if self.source.live:
             return Due(time.monotonic_ns(), frame.stamp_ns)
         due = self.schedule.due(frame.stamp_ns)
         if due.late_ns:
             self.report.moved += 1
             self.get_logger().warning(
-                f"{due.late_ns / 1e6:.0f} ms late: the rest is played so much later",
+                f"{due.late_ns / 1e6:.0f} ms late: the remaining frames are delayed by as much",
                 throttle_duration_sec=1.0,
             )
         return due
 
-    def _play_beside(self, frame: Frame, due: Due) -> None:
-        for delay, other in frame.beside:
-            kind, publisher = self.beside[other.topic]
+    def _play_companions(self, frame: SourceFrame, due: Due) -> None:
+        for delay, other in frame.companions:
+            kind, publisher = self.companions[other.topic]
             try:
                 message = recorded(other, kind)
             except DataError as error:
-                self.get_logger().warning(f"message left out: {error}")
+                self.get_logger().warning(f"message skipped: {error}")
                 continue
-            if self.options.rate is None:  # at another rate the recorded delays mean nothing
+            if self.options.rate is None:  # at another rate the recorded delays are meaningless
                 self._wait(Due(due.at_ns + delay, due.stamp_ns + delay))
             stamp_ns = self.schedule.stamp(other.stamp_ns)
             if other.topic == self._camera_info:
                 self._head(message.header, stamp_ns)
             elif self.fresh and hasattr(message, "header"):
-                _set_stamp(message.header, stamp_ns)
+                message.header.stamp = to_stamp(stamp_ns)
             publisher.publish(message)
 
     @property
@@ -190,14 +193,14 @@ class CameraPlayer(Node):
 
     def _head(self, header: Any, stamp_ns: int) -> None:
         if self.fresh:
-            _set_stamp(header, stamp_ns)
+            header.stamp = to_stamp(stamp_ns)
         if self.options.frame_id is not None:
             header.frame_id = self.options.frame_id
         elif not self.source.stamped:
             header.frame_id = FRAME_ID
 
     def _wait(self, due: Due) -> None:
-        """Sleep until ``due``, /clock ticking."""
+        """Sleep until ``due`` while publishing /clock."""
         while (now := time.monotonic_ns()) < due.at_ns:
             pause = due.at_ns - now
             if self.clock is not None:
@@ -205,11 +208,11 @@ class CameraPlayer(Node):
                 pause = min(pause, self.clock.wait_ns(now))
             time.sleep(pause / 1e9)
 
-    def _why_nothing(self) -> str:
+    def _why_no_frames(self) -> str:
         if self.report.skipped:
             return f"{self.source.name}: none of its {self.report.skipped} frames can be decoded"
         start = self.options.start
-        return f"{self.source.name} has no frame {start:g} s after its first; lower --start"
+        return f"{self.source.name} has no frame {start:g} s after its first one; lower --start"
 
 
 def _fresh(source: Source, options: Options) -> bool:
@@ -226,12 +229,8 @@ def _compressed(source: Source, options: Options) -> bool:
     return isinstance(source, BagSource) and source.topic.type == COMPRESSED
 
 
-def _set_stamp(header: Any, stamp_ns: int) -> None:
-    header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
-
-
 def run(options: Options, signals: Signals) -> None:
-    """Play what the options say, until the end or a signal; rclpy must be initialised."""
+    """Play as the options say, until the end or a signal; rclpy must be initialised."""
     if options.json is not None:
         make_folder(options.json.absolute().parent, "the folder of --json")
     with contextlib.ExitStack() as stack:
@@ -257,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = parse(remove_ros_args(args=arguments)[1:])
         signals = Signals()
-        # rclpy's own handlers would end the context in the middle of a frame.
+        # rclpy's own handlers would shut the context down in the middle of a frame.
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

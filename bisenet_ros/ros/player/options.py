@@ -10,18 +10,18 @@ from pathlib import Path
 
 DESCRIPTION = "Play a bag, a video, a folder of images or a webcam as a camera node."
 EPILOG = """\
-The image goes out on the --as topic (raw) or its /compressed (compressed), with the bag's
-camera_info beside it. Frames keep an absolute schedule: none is skipped and none comes in a burst.
-With --loop, original stamps start again each round, as those of ros2 bag play --loop do; fresh
-ones keep rising. A frame that cannot be decoded is left out, reported and counted as skipped.
-Exit codes: 0 good (also after SIGINT and SIGTERM), 1 no subscriber came, 2 wrong argument,
+Images are published on the --as topic (raw) or on its /compressed topic (compressed), along with
+the bag's camera_info. Frames follow an absolute schedule: none are skipped or sent in a burst.
+With --loop, original stamps restart every round, as with ros2 bag play --loop; fresh stamps keep
+increasing. A frame that cannot be decoded is dropped, logged and counted as skipped.
+Exit codes: 0 success (also after SIGINT and SIGTERM), 1 not enough subscribers, 2 wrong argument,
 3 bad input.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to play and how; the fields are the options of :func:`parse`."""
+    """The command-line options, see :func:`parse`."""
 
     source: str
     topic: str | None = None
@@ -42,7 +42,7 @@ class Options:
 
 
 def parse(arguments: list[str]) -> Options:
-    """Options from the command line, without the ROS arguments; leaves with 2 if one is wrong."""
+    """Parse the command line without its ROS arguments; exits with 2 if an argument is wrong."""
     given = vars(_parser().parse_args(arguments))
     return Options(**{**given, "also": tuple(given["also"])})
 
@@ -66,43 +66,52 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_topics(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("topics").add_argument
-    add("--topic", help="image topic of the bag (the only one, labels and masks aside)")
+    add(
+        "--topic",
+        help="image topic in the bag (default: the only one that is not a label or mask topic)",
+    )
     add(
         "--as",
         dest="as_topic",
         metavar="TOPIC",
-        help="base topic to publish on (the bag's own; /camera/image_raw otherwise)",
+        help="base topic to publish on (default: as in the bag; other sources: /camera/image_raw)",
     )
     add(
         "--also",
         action="append",
         default=[],
         metavar="TOPIC",
-        help="publish this topic of the bag too; may be given again",
+        help="also publish this topic of the bag; can be repeated",
     )
     add(
         "--transport",
         choices=("stored", "raw", "compressed"),
         default="stored",
-        help="stored: as the bag holds it; raw for all else (default)",
+        help="stored: as in the bag, raw for other sources (default)",
     )
-    add("--frame-id", metavar="ID", help="frame_id of image and camera_info (the bag's own)")
+    add(
+        "--frame-id",
+        metavar="ID",
+        help="frame_id of image and camera_info (default: as in the bag)",
+    )
     add("--reliability", choices=("reliable", "best_effort"), default="reliable")
 
 
 def _add_time(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("time").add_argument
-    add("--rate", type=_positive, metavar="HZ", help="frames a second (as recorded; images: 15)")
-    add("--loop", action="store_true", help="play again and again")
-    add("--start", type=_not_negative, default=0.0, metavar="S", help="leave out the first seconds")
-    add("--duration", type=_positive, metavar="S", help="play so many seconds of the source")
+    add(
+        "--rate", type=_positive, metavar="HZ", help="frame rate (default: as recorded; images: 15)"
+    )
+    add("--loop", action="store_true", help="repeat until interrupted")
+    add("--start", type=_not_negative, default=0.0, metavar="S", help="skip the first S seconds")
+    add("--duration", type=_positive, metavar="S", help="play S seconds of the source")
     add(
         "--stamps",
         choices=("original", "fresh"),
-        help="original: as recorded (default for bags); fresh: the wall time a frame is due, "
-        "and messages beside it moved alike (default for all else)",
+        help="original: as recorded (default for bags); fresh: the wall time at which a frame is "
+        "due, with accompanying messages shifted equally (default for other sources)",
     )
-    add("--clock", type=_positive, metavar="HZ", help="publish /clock, the time played")
+    add("--clock", type=_positive, metavar="HZ", help="publish the playback time on /clock")
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
@@ -112,16 +121,16 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         metavar="N",
-        help="start when the image has N subscribers, and each --also topic one",
+        help="start once the image topic has N subscribers and each --also topic has one",
     )
     add(
         "--wait-timeout",
         type=_positive,
         default=30.0,
         metavar="S",
-        help="give that up after so many seconds (%(default)s)",
+        help="how long to wait for subscribers, in seconds (default: %(default)s)",
     )
-    add("--json", type=Path, metavar="FILE", help="write what was played, at the end")
+    add("--json", type=Path, metavar="FILE", help="write a summary of what was played")
 
 
 def _number(accept: Callable[[float], bool], expected: str) -> Callable[[str], float]:
@@ -143,5 +152,5 @@ _not_negative = _number(lambda value: value >= 0, "a number of 0 or more")
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
     return int(text)

@@ -1,4 +1,4 @@
-"""What the camera player has played."""
+"""Summary of what the camera player has played."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
+from bisenet_ros.ros.messages import stamp_ns
 from bisenet_ros.ros.player.messages import describe
 
 
@@ -16,10 +17,10 @@ class Report:
     """What was played; :meth:`as_json` is what ``--json`` writes.
 
     Attributes:
-        source, topic: what is played, and where.
-        keep_stamps: whether to list every stamp, which an endless loop should not.
-        skipped: frames left out because they could not be decoded.
-        moved: how often the schedule had to be moved.
+        source, topic: what is played, and on which topic.
+        keep_stamps: whether to list every stamp; not for an endless loop.
+        skipped: frames dropped because they could not be decoded.
+        moved: how often the schedule was shifted.
     """
 
     source: str
@@ -43,8 +44,7 @@ class Report:
             self.image = describe(message)
         self.frames += 1
         if self.keep_stamps:
-            stamp = message.header.stamp
-            self.stamps.append(stamp.sec * 10**9 + stamp.nanosec)
+            self.stamps.append(stamp_ns(message.header.stamp))
 
     @property
     def duration_s(self) -> float:
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def achieved_hz(self) -> float:
-        """Frames a second between first and last; 0 for fewer than two."""
+        """Frames per second between first and last; 0 for fewer than two."""
         return (self.frames - 1) / self.duration_s if self.duration_s > 0 else 0.0
 
     def __str__(self) -> str:

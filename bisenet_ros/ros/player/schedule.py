@@ -1,4 +1,4 @@
-"""When each frame is due, and which stamp it then bears."""
+"""When each frame is due, and which header stamp it gets."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REMEMBERED = 1000  # frames whose shift is kept for messages that were recorded after them
+MAX_SHIFTS = 1000  # frames whose stamp shift is kept for messages recorded after them
 
 
 @dataclass(frozen=True)
 class Due:
-    """A moment of the schedule.
+    """When a frame is due, and its stamp.
 
     Attributes:
-        at_ns: when, on the monotonic clock.
-        stamp_ns: the stamp of the frame then published.
-        late_ns: how far the schedule had to be moved, because the frame before it took so long.
+        at_ns: time on the monotonic clock.
+        stamp_ns: header stamp of the frame.
+        late_ns: how far the schedule was shifted because the previous frame took too long.
     """
 
     at_ns: int
@@ -26,17 +26,17 @@ class Due:
 
 
 class Schedule:
-    """Deadlines on an absolute grid, so that small delays never add up.
+    """Deadlines on an absolute grid, so that small delays never accumulate.
 
-    A frame that comes more than a period late moves the rest of the schedule: it is never
-    skipped, and those after it never come in a burst. A stamp that does not rise (the source
-    plays again, or its clock was set back) is due one period after the last.
+    A frame more than a period late shifts the rest of the schedule: it is never skipped, and
+    later frames never come in a burst. A frame whose stamp does not increase (the source
+    restarted, or its clock was set back) is due one period after the previous one.
 
     Args:
-        rate: frames a second; None: as they were recorded.
-        fresh: whether frames bear the time they are due, by the wall clock; else their own.
-        period_ns: time between frames until two have shown it.
-        now, wall: the clocks, in ns; tests bring their own.
+        rate: frames per second; None: as recorded.
+        fresh: whether frames are stamped with the wall time they are due; else with their own.
+        period_ns: time between frames until two have been seen.
+        now, wall: the clocks, in ns; replaced in tests.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Schedule:
         self._shift = 0
 
     def due(self, recorded_ns: int) -> Due:
-        """The moment of the next frame, which was recorded at ``recorded_ns``."""
+        """When the next frame, recorded at ``recorded_ns``, is due."""
         now = self._now()
         at = now if self._at is None else self._deadline(recorded_ns)
         late = max(0, now - at)
@@ -72,7 +72,7 @@ class Schedule:
         return Due(at, stamp, late)
 
     def stamp(self, recorded_ns: int) -> int:
-        """The stamp of a message beside the frames: its own frame's, or moved like the last's."""
+        """The stamp of an accompanying message: that of its frame, or shifted like the last one."""
         return recorded_ns + self._shifts.get(recorded_ns, self._shift)
 
     def _deadline(self, recorded_ns: int) -> int:
@@ -92,5 +92,5 @@ class Schedule:
         self._shift = shift
         self._shifts[recorded_ns] = shift
         self._shifts.move_to_end(recorded_ns)
-        if len(self._shifts) > REMEMBERED:
+        if len(self._shifts) > MAX_SHIFTS:
             self._shifts.popitem(last=False)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a quiet way out of whatever the player is doing."""
+"""Stops the player quietly on SIGINT and SIGTERM, whatever it is doing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 
 class Stopped(BaseException):
-    """A signal came. Not an Exception, so that no handler of broken input takes it for one."""
+    """A signal arrived. Not an Exception, so that no handler for bad input catches it."""
 
 
 class Signals:
-    """Takes SIGINT and SIGTERM from the moment it is made; ``came`` tells whether one came.
+    """Handles SIGINT and SIGTERM from construction on; ``came`` says whether one arrived.
 
-    A ``with`` block on it is left at once and quietly when a signal comes, even amid a sleep or
-    a long read.
+    A signal quietly leaves a ``with`` block on it at once, even during a sleep or a long read.
     """
 
     def __init__(self) -> None:
@@ -43,7 +42,7 @@ class Signals:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Inside the ``with`` block, steps that belong together: a signal waits for their end."""
+        """Inside the ``with`` block: postpone signals until these steps are complete."""
         self._raising = False
         yield
         self._raising = True
@@ -53,5 +52,5 @@ class Signals:
     def _on_signal(self, *_: Any) -> None:
         self.came = True
         if self._raising:
-            self._raising = False  # a second signal must not break the clearing up
+            self._raising = False  # a second signal must not interrupt the cleanup
             raise Stopped

@@ -1,4 +1,4 @@
-"""A hot robot keeps its rate and gives up resolution: when to step down, when to step up again."""
+"""Lowers the input resolution when the target rate cannot be met, and raises it again later."""
 
 from __future__ import annotations
 
@@ -10,97 +10,97 @@ import numpy as np
 from bisenet_ros.inference import Segmenter
 
 STEPS = (1.0, 0.75, 0.5)  # of both sides of the network's input
-FEWEST = 10  # batches before anything is decided
-NEWEST = 30  # batches a decision looks at
-ROOM = 0.8  # share of the period that the larger size may be expected to take
-CALM = 5.0  # seconds that it must have looked so, before it is tried
-LONGEST_CALM = 80.0  # a try that failed doubles the wait, up to this
+MIN_BATCHES = 10  # before any decision
+MAX_BATCHES = 30  # that a decision considers
+HEADROOM = 0.8  # fraction of the period that the larger size may be expected to take
+STEP_UP_DELAY_S = 5.0  # seconds that the larger size must appear to fit before it is tried
+MAX_STEP_UP_DELAY_S = 80.0  # every failed attempt doubles the delay, up to this
 
 
-class Ladder:
+class ResolutionController:
     """Chooses one of ``sizes`` from the time that batches take.
 
-    Steps down as soon as the 95th percentile lies above the period. Steps up when the larger size,
-    taken to cost what its pixels do, has looked as if it fitted for a while; each step up that had
-    to be taken back doubles that while.
+    Steps down as soon as the 95th percentile exceeds the period. Steps up when the larger size,
+    its cost assumed proportional to its pixels, has appeared to fit for a while; each step up
+    that had to be reverted doubles that delay.
 
     Args:
-        sizes: (height, width) of the network's input, the largest first.
+        sizes: (height, width) of the network's input, largest first.
     """
 
     def __init__(self, sizes: list[tuple[int, int]]) -> None:
         self.sizes = sizes
         self.index = 0
-        self._times: deque[float] = deque(maxlen=NEWEST)
-        self._calm_since: float | None = None
-        self._calm = CALM
-        self._went_up: float | None = None
+        self._times: deque[float] = deque(maxlen=MAX_BATCHES)
+        self._fits_since: float | None = None
+        self._delay = STEP_UP_DELAY_S
+        self._stepped_up_at: float | None = None
 
-    def note(self, now: float, seconds: float, period: float) -> bool:
-        """Note a batch; True if the size changes for the next one.
+    def add_batch(self, now: float, seconds: float, period: float) -> bool:
+        """Record a batch's time; True if the size changes for the next one.
 
         Args:
             now: seconds on any clock that does not jump.
-            seconds: that the batch took from its frames to their publishing.
-            period: seconds between two ticks; 0 keeps the size, as there is no rate to hold.
+            seconds: duration of the batch, from taking its frames to publishing.
+            period: seconds between two ticks; 0 keeps the size, as there is no target rate.
         """
         self._times.append(seconds)
-        if not period or len(self._times) < FEWEST:
+        if not period or len(self._times) < MIN_BATCHES:
             return False
-        usual = float(np.percentile(self._times, 95))
-        if usual > period:
+        p95 = float(np.percentile(self._times, 95))
+        if p95 > period:
             return self._down(now)
-        return self._up(now, usual, period)
+        return self._up(now, p95, period)
 
     def _down(self, now: float) -> bool:
-        self._calm_since = None
+        self._fits_since = None
         if self.index + 1 == len(self.sizes):
             return False
-        if self._went_up is not None and now - self._went_up < 2 * self._calm:
-            self._calm = min(LONGEST_CALM, 2 * self._calm)
+        if self._stepped_up_at is not None and now - self._stepped_up_at < 2 * self._delay:
+            self._delay = min(MAX_STEP_UP_DELAY_S, 2 * self._delay)
         self._move(self.index + 1)
         return True
 
-    def _up(self, now: float, usual: float, period: float) -> bool:
+    def _up(self, now: float, p95: float, period: float) -> bool:
         if self.index == 0:
             return False
-        if usual * self._growth() > ROOM * period:
-            self._calm_since = None
+        if p95 * self._pixel_ratio() > HEADROOM * period:
+            self._fits_since = None
             return False
-        if self._calm_since is None:
-            self._calm_since = now
-        if now - self._calm_since < self._calm:
+        if self._fits_since is None:
+            self._fits_since = now
+        if now - self._fits_since < self._delay:
             return False
-        self._went_up = now
+        self._stepped_up_at = now
         self._move(self.index - 1)
         return True
 
-    def _growth(self) -> float:
-        """How many times the pixels of this size the next larger one has."""
+    def _pixel_ratio(self) -> float:
+        """Pixels of the next larger size divided by those of the current one."""
         (height, width), (taller, wider) = self.sizes[self.index], self.sizes[self.index - 1]
         return taller * wider / (height * width)
 
     def _move(self, index: int) -> None:
         self.index = index
         self._times.clear()
-        self._calm_since = None
+        self._fits_since = None
 
 
 @dataclass(frozen=True)
 class Models:
-    """One model at each size of a ladder; exchanged as a whole, so that the two always fit."""
+    """One model per size of the controller; replaced as a unit, so that the two always match."""
 
     models: list[Segmenter]
-    ladder: Ladder
+    controller: ResolutionController
 
     @property
     def current(self) -> Segmenter:
-        """The one at the size in force."""
-        return self.models[self.ladder.index]
+        """The model at the current size."""
+        return self.models[self.controller.index]
 
 
-def ladder_sizes(size: tuple[int, int], multiple: int = 32) -> list[tuple[int, int]]:
-    """The steps of a (height, width), rounded to multiples of ``multiple``, without repetition."""
+def resolution_steps(size: tuple[int, int], multiple: int = 32) -> list[tuple[int, int]]:
+    """The sizes for a (height, width), rounded to multiples of ``multiple``, without duplicates."""
     sizes: list[tuple[int, int]] = []
     for step in STEPS:
         height, width = (max(multiple, round(s * step / multiple) * multiple) for s in size)

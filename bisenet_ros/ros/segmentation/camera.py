@@ -14,27 +14,27 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from bisenet_ros.errors import DataError
-from bisenet_ros.inference import Result, Wanted
+from bisenet_ros.inference import OutputRequest, Result
 from bisenet_ros.ros import messages, qos
 from bisenet_ros.ros.parameters.definition import Parameters
 from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
 from bisenet_ros.ros.segmentation.statistics import CameraStatistics
 
-# Last parts of a topic that name the kind of picture, not the camera.
-PICTURE_WORDS = ("image", "compressed")
-MUCH = 0.1  # share of a camera's frames whose loss is worth a warning
+# Trailing parts of a topic that name the kind of image, not the camera.
+IMAGE_SUFFIXES = ("image", "compressed")
+LOSS_WARNING = 0.1  # fraction of lost frames that is worth a warning
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A message that passed its check, waiting for its turn, and when it came (perf_counter)."""
+class ReceivedFrame:
+    """A valid message waiting to be segmented, and when it arrived (perf_counter)."""
 
     message: Image | CompressedImage
     received: float
 
 
 @dataclass
-class Outputs:
+class OutputPublishers:
     """A camera's publishers."""
 
     mask: Publisher
@@ -43,20 +43,21 @@ class Outputs:
     overlay_jpeg: Publisher
 
     def all(self) -> Iterable[Publisher]:
-        """Every publisher, to be destroyed with the camera."""
+        """Every publisher."""
         return (self.mask, self.confidence, self.overlay, self.overlay_jpeg)
 
 
 class Camera:
-    """Receives one topic's images and publishes what became of them.
+    """Receives one topic's images and publishes their masks.
 
     Args:
         node: the node that owns the topics.
-        name: of the camera; part of the output topics when there are several.
+        name: of the camera; part of the output topics if there are several.
         topic: the base topic; ``/compressed`` is added for that transport.
         prefix: of the output topics: ``~`` or ``~/<name>``.
-        parameters: the node's.
-        offer: called with (name, frame) for each good message; true if one was superseded.
+        parameters: the node's parameters.
+        submit: called with (name, frame) for each valid message; returns whether an older frame
+            was superseded.
         now: seconds on the node's clock.
     """
 
@@ -67,7 +68,7 @@ class Camera:
         topic: str,
         prefix: str,
         parameters: Parameters,
-        offer: Callable[[str, Frame], bool],
+        submit: Callable[[str, ReceivedFrame], bool],
         now: Callable[[], float],
     ) -> None:
         self.node, self.name, self.parameters = node, name, parameters
@@ -75,15 +76,15 @@ class Camera:
         self.kind = CompressedImage if compressed else Image
         self.topic = node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
         self.statistics = CameraStatistics(now())
-        self.trouble = ""  # why nothing may arrive; for diagnostics
-        self._offer, self._now = offer, now
+        self.warning = ""  # why images may not arrive; for diagnostics
+        self._submit, self._now = submit, now
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscription: Subscription | None = None
         self._reliability = ReliabilityPolicy.RELIABLE
         self.outputs = self._advertise(prefix)
         self.calibration = CameraInfoRelay(node, topic, prefix, self._group)
 
-    def _advertise(self, prefix: str) -> Outputs:
+    def _advertise(self, prefix: str) -> OutputPublishers:
         def publisher(kind: type, name: str) -> Publisher:
             return self.node.create_publisher(
                 kind,
@@ -92,54 +93,54 @@ class Camera:
                 qos_overriding_options=qos.overridable(),
             )
 
-        return Outputs(
+        return OutputPublishers(
             mask=publisher(Image, "mask"),
             confidence=publisher(Image, "confidence"),
             overlay=publisher(Image, "overlay"),
             overlay_jpeg=publisher(CompressedImage, "overlay/compressed"),
         )
 
-    def listen(self) -> None:
-        """Subscribe, matched to the publishers there are; call again to follow changes."""
-        offered = qos.offers(self.node, self.topic)
-        wanted = qos.wanted_reliability(self.parameters.image_reliability, offered)
-        if self._subscription is None or wanted != self._reliability:
-            self.deafen()
-            self._reliability = wanted
+    def subscribe(self) -> None:
+        """Subscribe with a QoS that matches the current publishers; call again to follow them."""
+        offered = qos.offered_reliability(self.node, self.topic)
+        reliability = qos.subscription_reliability(self.parameters.image_reliability, offered)
+        if self._subscription is None or reliability != self._reliability:
+            self.unsubscribe()
+            self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
                 self.topic,
                 self._receive,
-                qos.newest(wanted),
+                qos.newest(reliability),
                 callback_group=self._group,
             )
-        trouble = (
-            qos.unmatched(wanted, offered)
-            or self._other_type()
-            or self._losses(offered)
-            or qos.unheard(self.node, self.outputs.mask.topic_name)
+        warning = (
+            qos.publisher_mismatch(reliability, offered)
+            or self._wrong_type()
+            or self._lost_frames(offered)
+            or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
         )
-        if trouble and trouble != self.trouble:
-            self.node.get_logger().warning(f"{self.topic}: {trouble}")
-        self.trouble = trouble
+        if warning and warning != self.warning:
+            self.node.get_logger().warning(f"{self.topic}: {warning}")
+        self.warning = warning
 
-    def deafen(self) -> None:
-        """Stop listening."""
+    def unsubscribe(self) -> None:
+        """Destroy the subscription, if there is one."""
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
             self._subscription = None
 
     def close(self) -> None:
-        """Stop listening and withdraw the outputs."""
-        self.deafen()
+        """Unsubscribe and destroy the publishers."""
+        self.unsubscribe()
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
 
-    def wanted(self, parameters: Parameters) -> Wanted:
-        """What somebody listens to right now; nothing else is built."""
+    def requested_outputs(self, parameters: Parameters) -> OutputRequest:
+        """The outputs that have subscribers right now; no others are computed."""
         outputs = self.outputs
-        return Wanted(
+        return OutputRequest(
             confidence=parameters.publish_confidence
             or outputs.confidence.get_subscription_count() > 0,
             overlay=outputs.overlay.get_subscription_count() > 0
@@ -148,8 +149,8 @@ class Camera:
             threshold=parameters.confidence_threshold,
         )
 
-    def publish(self, frame: Frame, result: Result, parameters: Parameters) -> None:
-        """Send what was built, under the header of the frame."""
+    def publish(self, frame: ReceivedFrame, result: Result, parameters: Parameters) -> None:
+        """Publish the computed outputs with the frame's header."""
         header, outputs = frame.message.header, self.outputs
         outputs.mask.publish(messages.to_image(header, result.mask, "mono8"))
         self.calibration.publish(header, *result.mask.shape)
@@ -165,56 +166,56 @@ class Camera:
             )
 
     def reject(self, reason: str) -> None:
-        """Count a refused message and say why, at most once a second."""
+        """Count a rejected message and log the reason, at most once per second."""
         self.statistics.rejected(reason)
         self.node.get_logger().warning(
-            f"{self.topic}: image refused: {reason}", throttle_duration_sec=1.0
+            f"{self.topic}: image rejected: {reason}", throttle_duration_sec=1.0
         )
 
     def _receive(self, message: Image | CompressedImage) -> None:
         received = time.perf_counter()
-        stamp = message.header.stamp
-        self.statistics.received(self._now(), stamp.sec + stamp.nanosec * 1e-9)
+        seconds = messages.stamp_ns(message.header.stamp) * 1e-9
+        self.statistics.received(self._now(), seconds)
         try:
-            # Before it may take the place of a good frame that waits.
+            # Before it can supersede a valid pending frame.
             messages.check(message)
         except DataError as error:
             self.reject(str(error))
             return
-        if self._offer(self.name, Frame(message, received)):
+        if self._submit(self.name, ReceivedFrame(message, received)):
             self.statistics.superseded()
 
-    def _losses(self, offered: dict[str, ReliabilityPolicy]) -> str:
-        """A sentence if frames get lost between a best-effort publisher and here, or ``""``."""
+    def _lost_frames(self, offered: dict[str, ReliabilityPolicy]) -> str:
+        """A sentence if frames from a best-effort publisher get lost in transport, or ``""``."""
         if qos.BEST_EFFORT not in offered.values():
             return ""
         share = self.statistics.lost_share(self._now())
         silent = self.statistics.last_input is None
-        if share < MUCH and not silent:
+        if share < LOSS_WARNING and not silent:
             return ""
-        lost = "no image" if silent else f"only {1 - share:.0%} of the images"
+        arriving = "no images" if silent else f"only {1 - share:.0%} of the images"
         return (
-            f"{lost} of {', '.join(offered)} arrives; it publishes best_effort, and large images "
-            "get lost in Fast DDS's default shared memory: start it with config/fastdds.xml "
-            "(before Kilted: config/fastrtps.xml) as the profile, or let it publish reliably"
+            f"{arriving} from {', '.join(offered)} arrive; it publishes best_effort, and large "
+            "images get lost in Fast DDS's default shared memory: start it with the profile "
+            "config/fastdds.xml (before Kilted: config/fastrtps.xml), or make it publish reliable"
         )
 
-    def _other_type(self) -> str:
+    def _wrong_type(self) -> str:
         """A sentence if the topic carries another message type, or ``""``."""
-        wanted = f"sensor_msgs/msg/{self.kind.__name__}"
+        expected = f"sensor_msgs/msg/{self.kind.__name__}"
         for info in self.node.get_publishers_info_by_topic(self.topic):
-            if info.topic_type != wanted:
+            if info.topic_type != expected:
                 return (
-                    f"/{info.node_name} publishes {info.topic_type}, the node expects {wanted}; "
+                    f"/{info.node_name} publishes {info.topic_type}, the node expects {expected}; "
                     "check image_topic and image_transport"
                 )
         return ""
 
 
 def camera_names(topics: list[str]) -> list[str]:
-    """A short name for each topic, unique among them.
+    """A short, unique name for each topic.
 
-    ``/front/image_raw`` becomes ``front``; two cameras called alike get more of their topic:
+    ``/front/image_raw`` becomes ``front``; if names collide, more of the topic is used:
     ``/left/cam/image`` and ``/right/cam/image`` become ``left_cam`` and ``right_cam``.
     """
     parts = [_camera_parts(topic) for topic in topics]
@@ -227,6 +228,6 @@ def camera_names(topics: list[str]) -> list[str]:
 
 def _camera_parts(topic: str) -> list[str]:
     parts = [part for part in topic.split("/") if part and part != "~"]
-    while len(parts) > 1 and parts[-1].startswith(PICTURE_WORDS):
+    while len(parts) > 1 and parts[-1].startswith(IMAGE_SUFFIXES):
         parts.pop()
     return parts or ["camera"]

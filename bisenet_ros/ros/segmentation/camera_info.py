@@ -1,4 +1,4 @@
-"""Calibration republished beside the masks, so that they can be projected."""
+"""Republishes the camera's calibration with the masks, so that they can be projected."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bisenet_ros.ros import qos
 
 
 class CameraInfoRelay:
-    """Keeps a camera's newest calibration and sends it under the header of each mask.
+    """Keeps a camera's newest calibration and publishes it with the header of each mask.
 
-    Masks have the camera's own size, so the calibration holds for them as it is. One that is of
-    another size than the mask is not sent: projecting with it would be wrong.
+    Masks have the camera's own size, so its calibration applies unchanged. A calibration of
+    another size than the mask is not published: projecting with it would be wrong.
 
     Args:
         node: owner of the topics.
@@ -30,7 +30,7 @@ class CameraInfoRelay:
         self._newest: CameraInfo | None = None
         namespace = image_topic.rpartition("/")[0]
         topic = f"{namespace}/camera_info" if "/" in image_topic else "camera_info"
-        # Best effort hears every publisher, and these messages are small.
+        # Best effort matches every publisher, and these messages are small.
         self._subscription = node.create_subscription(
             CameraInfo, topic, self._keep, qos.newest(qos.BEST_EFFORT), callback_group=group
         )
@@ -42,7 +42,7 @@ class CameraInfoRelay:
         )
 
     def publish(self, header: Header, height: int, width: int) -> bool:
-        """Send the calibration for a mask of that header and size; False if there is none."""
+        """Publish the calibration for a mask of this header and size; False if there is none."""
         newest = self._newest
         if newest is None or (newest.height, newest.width) != (height, width):
             return False
@@ -52,7 +52,7 @@ class CameraInfoRelay:
         return True
 
     def close(self) -> None:
-        """Withdraw both topics."""
+        """Destroy the subscription and the publisher."""
         self._node.destroy_subscription(self._subscription)
         self._node.destroy_publisher(self._publisher)
 

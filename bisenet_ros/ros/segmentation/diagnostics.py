@@ -1,4 +1,4 @@
-"""What ``/diagnostics`` says, made from counters; one status a camera and one for the model."""
+"""Builds ``/diagnostics`` from counters: one status per camera and one for the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bisenet_ros.ros.segmentation.statistics import CameraStatistics
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
-SLOW = 0.9  # output below this share of what could be reached is a warning
+SLOW = 0.9  # an output rate below this fraction of the achievable rate is a warning
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class ModelFacts:
     """What the model status reports.
 
     Attributes:
-        values: as published; numbers already turned into strings.
-        fallback: why the model runs on less than hoped for; empty if it does not.
-        failures: failed inferences in a row.
-        max_failures: how many make an ERROR.
-        last_failure: the newest error's text.
+        values: key-value pairs as published, already strings.
+        fallback: why the model runs on a slower path than requested; empty if it does not.
+        failures: consecutive failed inferences.
+        max_failures: how many of them mean ERROR.
+        last_failure: text of the latest error.
         active: whether the node is in its active state.
-        enabled: whether it works on frames.
+        enabled: whether it processes frames.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -44,27 +44,27 @@ def camera_status(
     now: float,
     target_fps: float,
     stale_after: float,
-    trouble: str = "",
+    warning: str = "",
     enabled: bool = True,
 ) -> DiagnosticStatus:
     """The status of one camera.
 
     Args:
-        node: the node's name, for the status' own.
+        node: the node's name, part of the status name.
         camera: the camera's name.
         statistics: its counters.
         now: seconds on the node's clock.
-        target_fps: the rate asked for; 0 means every frame.
-        stale_after: seconds without input that make it STALE.
-        trouble: why images may not arrive; makes a WARN.
-        enabled: whether the node works on frames; if not, no output is as it should be.
+        target_fps: the requested rate; 0 means every frame.
+        stale_after: seconds without input before the camera is STALE.
+        warning: why images may not arrive; sets the level to WARN.
+        enabled: whether the node processes frames; if not, no output is expected.
     """
     report = statistics.report(now)
     values: dict[str, object] = {"target_fps": target_fps, **report}
     values["lost_share"] = statistics.lost_share(now)
     values["last_reject_reason"] = statistics.last_reject_reason
     level, message = _camera_level(
-        report, statistics, now, target_fps, stale_after, trouble, enabled
+        report, statistics, now, target_fps, stale_after, warning, enabled
     )
     return _status(f"{node}: camera {camera}", level, message, values)
 
@@ -74,7 +74,7 @@ def model_status(node: str, facts: ModelFacts) -> DiagnosticStatus:
     level, message = OK, "running"
     if facts.failures >= facts.max_failures:
         level = ERROR
-        message = f"{facts.failures} inferences failed in a row: {facts.last_failure}"
+        message = f"{facts.failures} consecutive inferences failed: {facts.last_failure}"
     elif facts.failures:
         level, message = WARN, f"the last inference failed: {facts.last_failure}"
     elif facts.fallback:
@@ -92,21 +92,21 @@ def _camera_level(
     now: float,
     target_fps: float,
     stale_after: float,
-    trouble: str,
+    warning: str,
     enabled: bool,
 ) -> tuple[bytes, str]:
     last = statistics.last_input
     if last is None or now - last > stale_after:
         since = "no image yet" if last is None else f"no image for {now - last:.1f} s"
-        return STALE, f"{since}; {trouble}" if trouble else since
-    if trouble:
-        return WARN, trouble
-    reachable = min(target_fps, report["input_fps"]) if target_fps else report["input_fps"]
+        return STALE, f"{since}; {warning}" if warning else since
+    if warning:
+        return WARN, warning
+    achievable = min(target_fps, report["input_fps"]) if target_fps else report["input_fps"]
     if not enabled:
         return OK, "disabled by ~/enable"
-    if report["output_fps"] < SLOW * reachable:
-        return WARN, f"{report['output_fps']:.1f} masks a second where {reachable:.1f} could be"
-    return OK, f"{report['output_fps']:.1f} masks a second"
+    if report["output_fps"] < SLOW * achievable:
+        return WARN, f"publishing masks at {report['output_fps']:.1f} Hz, expected {achievable:.1f}"
+    return OK, f"publishing masks at {report['output_fps']:.1f} Hz"
 
 
 def _status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:

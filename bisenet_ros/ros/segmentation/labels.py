@@ -1,4 +1,4 @@
-"""What the ids of a mask mean, latched for whoever comes later."""
+"""Publishes the class names and colours of the mask ids, latched for late subscribers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class LabelTopics:
         self._info = None
         if LabelInfo is None:
             node.get_logger().info(
-                "vision_msgs is not installed: ~/label_info is left out, ~/labels has the names"
+                "vision_msgs is not installed: ~/label_info is not published, use ~/labels instead"
             )
         else:
             self._info = node.create_publisher(LabelInfo, "~/label_info", qos.latched())
 
     def publish(self, labels: LabelSet, threshold: float) -> None:
-        """Say what the ids mean; ``threshold`` is the confidence below which they are 255."""
+        """Publish the labels; pixels with a confidence below ``threshold`` are 255."""
         self._json.publish(String(data=labels.to_json()))
         if self._info is not None:
             info = LabelInfo()

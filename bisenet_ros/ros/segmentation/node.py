@@ -1,4 +1,4 @@
-"""The lifecycle node: parameters, states, and who runs when."""
+"""The lifecycle node: parameters, state transitions, threads."""
 
 from __future__ import annotations
 
@@ -24,36 +24,40 @@ from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros.parameters.declare import declare
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.segmentation import labels
-from bisenet_ros.ros.segmentation.adaptive_resolution import Ladder, Models, ladder_sizes
-from bisenet_ros.ros.segmentation.camera import Camera, Frame, camera_names
+from bisenet_ros.ros.segmentation.adaptive_resolution import (
+    Models,
+    ResolutionController,
+    resolution_steps,
+)
+from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame, camera_names
 from bisenet_ros.ros.segmentation.diagnostics import ModelFacts, camera_status, model_status
-from bisenet_ros.ros.segmentation.release_memory import give_back
+from bisenet_ros.ros.segmentation.release_memory import release_memory
 from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
 from bisenet_ros.ros.segmentation.services import Services
 from bisenet_ros.ros.segmentation.worker import Worker
 
-FOLLOW_PERIOD = 0.25  # seconds between looks at who publishes
-DIAGNOSTICS_PERIOD = 1.0
+SUBSCRIBE_PERIOD = 0.25  # seconds between checks of the cameras' publishers
+DIAGNOSTICS_PERIOD = 1.0  # seconds
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class SegmentationNode(LifecycleNode):
-    """Configure loads the model and advertises; activate listens and computes.
+    """Configure loads the model and advertises; activate subscribes and runs inference.
 
     Raises:
-        ArgumentError: a parameter given at start is out of range.
+        ArgumentError: an initial parameter value is out of range.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("bisenet", **kwargs)
-        self.failure: BisenetError | None = None  # why the last configure failed
+        self.failure: BisenetError | None = None  # of the last configure transition
         self.models: Models | None = None
         self.cameras: dict[str, Camera] = {}
-        self.scheduler: Scheduler[Frame] | None = None
+        self.scheduler: Scheduler[ReceivedFrame] | None = None
         self.worker: Worker | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._jumps: object | None = None  # kept, or the clock would forget the callback
+        self._jumps: object | None = None  # kept alive, or the callback would be unregistered
         self.started = time.monotonic()
         try:
             self.parameters: Parameters = declare(self)
@@ -65,75 +69,75 @@ class SegmentationNode(LifecycleNode):
         self._labels = labels.LabelTopics(self)
         self._own_services = Services(self, self._enable, self._reload)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on while sim time stands
-        self.create_timer(DIAGNOSTICS_PERIOD, self._report, clock=steady)
-        self.create_timer(FOLLOW_PERIOD, self._follow, clock=steady)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # keeps reporting while sim time is paused
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+        self.create_timer(SUBSCRIBE_PERIOD, self._subscribe, clock=steady)
 
     # -- lifecycle ---------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and warm up the model, advertise the outputs."""
+        """Load and warm up the model and advertise the outputs."""
         self.failure = None
         try:
             check_together(self.parameters)
             self._use(self._load(self.parameters))
-            self._make_cameras()
+            self._create_cameras()
         except BisenetError as error:
-            return self._refuse(error)
-        except Exception as error:  # rclpy would swallow it: a full GPU, a broken driver, a bug
+            return self._fail_configure(error)
+        except Exception as error:  # rclpy would swallow it: GPU out of memory, bad driver, a bug
             self.get_logger().debug(traceback.format_exc())
             first = f"{type(error).__name__}: {error}".splitlines()[0]
-            return self._refuse(BisenetError(f"the model cannot run: {first}"))
+            return self._fail_configure(BisenetError(f"the model cannot run: {first}"))
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the worker and listen to the cameras."""
+        """Start the worker and subscribe to the cameras."""
         self._start()
-        self._follow()
-        facts = self._model_values()
+        self._subscribe()
+        values = self._model_values()
         self.get_logger().info(
-            f"ready: {facts['weights']} at {facts['input_size']} on {facts['device']} "
-            f"{facts['precision']} by {facts['engine']}, listening to "
+            f"ready: {values['weights']}, input {values['input_size']}, {values['engine']} "
+            f"{values['precision']} on {values['device']}, subscribed to "
             + ", ".join(camera.topic for camera in self.cameras.values())
         )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening and computing; the model stays loaded."""
+        """Unsubscribe and stop the worker; the model stays loaded."""
         self._stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give back the model and the outputs."""
+        """Free the model and destroy the publishers."""
         self._release()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """As deactivate and cleanup."""
+        """Deactivate and clean up."""
         self._stop()
         self._release()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, with nothing held."""
+        """Release everything and return to unconfigured."""
         self._stop()
         self._release()
         return SUCCESS
 
     def close(self) -> bool:
-        """Stop everything for the end of the process; False if a batch is still computing."""
+        """Stop before the process exits; False if a batch is still being computed."""
         return self._stop()
 
     # -- the model ---------------------------------------------------------------------------
 
     @property
     def segmenter(self) -> Segmenter | None:
-        """The model in force, at the input size in force."""
+        """The current model, at the current input size."""
         models = self.models
         return None if models is None else models.current
 
     def _load(self, parameters: Parameters) -> Models:
-        """The model at its input size and, if adaptive, at the smaller ones; all warmed up."""
+        """The model at its input size and, if adaptive, at smaller ones; all warmed up."""
         if parameters.threads:
             torch.set_num_threads(parameters.threads)
             cv2.setNumThreads(parameters.threads)
@@ -151,13 +155,13 @@ class SegmentationNode(LifecycleNode):
         trained = None if parameters.any_input_size else parameters.input_size
         models[0].check(parameters.num_classes, trained)
         if parameters.adaptive:
-            models += [load(size) for size in ladder_sizes(models[0].input_size)[1:]]
+            models += [load(size) for size in resolution_steps(models[0].input_size)[1:]]
         for model in models:
             model.warm_up(len(parameters.topics()))
-        return Models(models, Ladder([model.input_size for model in models]))
+        return Models(models, ResolutionController([model.input_size for model in models]))
 
     def _use(self, models: Models) -> None:
-        """Take the models from the next batch on, and say what their ids mean."""
+        """Use these models from the next batch on and publish their labels."""
         segmenter = models.current
         self.models = models
         self._weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
@@ -166,7 +170,7 @@ class SegmentationNode(LifecycleNode):
         if segmenter.compute.fallback:
             self.get_logger().warning(segmenter.compute.fallback)
 
-    def _refuse(self, error: BisenetError) -> TransitionCallbackReturn:
+    def _fail_configure(self, error: BisenetError) -> TransitionCallbackReturn:
         self.failure = error
         self._release()
         self.get_logger().fatal(str(error))
@@ -174,39 +178,39 @@ class SegmentationNode(LifecycleNode):
 
     # -- cameras and worker ------------------------------------------------------------------
 
-    def _make_cameras(self) -> None:
+    def _create_cameras(self) -> None:
         topics = self._topics()
         names = camera_names(topics)
         for name, topic in zip(names, topics, strict=True):
             prefix = "~" if len(topics) == 1 else f"~/{name}"
             self.cameras[name] = Camera(
-                self, name, topic, prefix, self.parameters, self._offer, self.now
+                self, name, topic, prefix, self.parameters, self._submit, self.now
             )
 
     def _topics(self) -> list[str]:
-        """The camera topics; remapping ``image`` names the one camera, as in other nodes."""
-        own = f"{self.get_namespace().rstrip('/')}/image"
-        remapped = self.resolve_topic_name("image")
-        if not self.parameters.image_topics and remapped != own:
-            return [remapped]
+        """The camera topics; remapping ``image`` selects a single camera, as in other nodes."""
+        default = f"{self.get_namespace().rstrip('/')}/image"
+        resolved = self.resolve_topic_name("image")
+        if not self.parameters.image_topics and resolved != default:
+            return [resolved]
         return self.parameters.topics()
 
-    def _offer(self, camera: str, frame: Frame) -> bool:
+    def _submit(self, camera: str, frame: ReceivedFrame) -> bool:
         scheduler = self.scheduler
         if scheduler is None or not self.enabled:
             return False
-        return scheduler.offer(camera, frame)
+        return scheduler.submit(camera, frame)
 
     def _start(self) -> None:
         simulated = bool(self.get_parameter("use_sim_time").value)
         rate, names = self.parameters.rate, list(self.cameras)
         if simulated:
-            scheduler: Scheduler[Frame] = Scheduler(names, rate, self._now_ns, wall=False)
-            every = JumpThreshold(
+            scheduler: Scheduler[ReceivedFrame] = Scheduler(names, rate, self._now_ns, wall=False)
+            any_jump = JumpThreshold(
                 min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)
             )
             self._jumps = self.get_clock().create_jump_callback(
-                every, post_callback=lambda _: scheduler.wake()
+                any_jump, post_callback=lambda _: scheduler.wake()
             )
         else:
             scheduler = Scheduler(names, rate)
@@ -226,13 +230,13 @@ class SegmentationNode(LifecycleNode):
         models, rate = self.models, self.parameters.rate
         if models is None:
             return
-        if models.ladder.note(time.monotonic(), seconds, 1 / rate if rate else 0.0):
+        if models.controller.add_batch(time.monotonic(), seconds, 1 / rate if rate else 0.0):
             height, width = models.current.input_size
-            self.get_logger().info(f"the network's input is {width}x{height} from now on")
+            self.get_logger().info(f"network input size is now {width}x{height}")
 
     def _stop(self) -> bool:
         for camera in self.cameras.values():
-            camera.deafen()
+            camera.unsubscribe()
         idle = True
         if self.worker is not None:
             idle = self.worker.stop()
@@ -244,7 +248,7 @@ class SegmentationNode(LifecycleNode):
             camera.close()
         self.cameras = {}
         self.models = None
-        give_back()
+        release_memory()
 
     def _model(self) -> Segmenter:
         assert self.segmenter is not None
@@ -253,46 +257,47 @@ class SegmentationNode(LifecycleNode):
     # -- parameters --------------------------------------------------------------------------
 
     def _set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        """Check all changes together, then take all or none."""
+        """Check all changes together, then apply all or none."""
         try:
             own = {p.name: checked(p.name, p.value) for p in changes if p.name in FIELDS}
             for name in own:
                 if self.cameras and not FIELDS[name].metadata["live"]:
                     raise ArgumentError(f"{name} cannot change while configured; run cleanup first")
-            wanted = dataclasses.replace(self.parameters, **own)
-            check_together(wanted)
+            changed = dataclasses.replace(self.parameters, **own)
+            check_together(changed)
             if "weights" in own and self.segmenter is not None:
-                self._swap(wanted)
+                self._swap_model(changed)
         except BisenetError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self.parameters = wanted
+        self.parameters = changed
         if "rate" in own and self.scheduler is not None:
-            self.scheduler.set_rate(wanted.rate)
+            self.scheduler.set_rate(changed.rate)
         return SetParametersResult(successful=True)
 
-    def _swap(self, wanted: Parameters) -> None:
-        """Load beside the model that runs, then take its place between two batches.
+    def _swap_model(self, parameters: Parameters) -> None:
+        """Load while the current model keeps running, then replace it between two batches.
 
-        At the same priority: at a lower one the loading would be put off while it holds Python's
-        lock, and the frames with it.
+        At the same priority: at a lower one, loading could be preempted while it holds the GIL,
+        which would delay frames too.
         """
         try:
-            self._use(self._load(wanted))
+            self._use(self._load(parameters))
         except (RuntimeError, MemoryError) as error:
-            raise BisenetError(f"{wanted.weights} cannot run: {error}".splitlines()[0]) from error
+            first = f"{parameters.weights} cannot run: {error}".splitlines()[0]
+            raise BisenetError(first) from error
 
     # -- services ----------------------------------------------------------------------------
 
-    def _enable(self, wanted: bool) -> str:
-        """Work on frames, or let them pass; everything stays loaded and connected."""
-        self.enabled = wanted
-        return "enabled" if wanted else "disabled: frames are received and let go"
+    def _enable(self, enabled: bool) -> str:
+        """Process frames or drop them; everything stays loaded and connected."""
+        self.enabled = enabled
+        return "enabled" if enabled else "disabled: incoming frames are dropped"
 
     def _reload(self) -> str:
-        """Load the weights file anew, beside the old one."""
+        """Reload the weights file while the current model keeps running."""
         if self.segmenter is None:
-            raise BisenetError("nothing is loaded yet; configure the node first")
-        self._swap(self.parameters)
+            raise BisenetError("no model is loaded; configure the node first")
+        self._swap_model(self.parameters)
         return f"loaded {self._weights}"
 
     # -- clock and reports -------------------------------------------------------------------
@@ -304,12 +309,12 @@ class SegmentationNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _follow(self) -> None:
+    def _subscribe(self) -> None:
         if self.worker is not None:
             for camera in self.cameras.values():
-                camera.listen()
+                camera.subscribe()
 
-    def _report(self) -> None:
+    def _publish_diagnostics(self) -> None:
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         name, now = self.get_name(), self.now()
@@ -323,7 +328,7 @@ class SegmentationNode(LifecycleNode):
                     now,
                     self.parameters.rate,
                     self.parameters.stale_after,
-                    camera.trouble,
+                    camera.warning,
                     self.enabled,
                 )
                 for camera in self.cameras.values()

@@ -1,4 +1,4 @@
-"""Memory given back to the system when the model is let go."""
+"""Returns memory to the system after the model has been freed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import gc
 import torch
 
 
-def give_back() -> None:
-    """Free what nothing refers to any more, on the GPU and on the CPU.
+def release_memory() -> None:
+    """Return unused memory to the system, on the GPU and on the CPU.
 
     The allocator settings of ``system/environment.py`` keep freed memory in the process, which is
-    right while frames come and wrong once the node is unconfigured.
+    right while frames arrive and wrong once the node is unconfigured.
     """
     gc.collect()
     if torch.cuda.is_available():

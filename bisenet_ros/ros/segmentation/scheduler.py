@@ -1,9 +1,9 @@
-"""Which frame is segmented, and when.
+"""Decides which frame is segmented, and when.
 
-Time is cut into ticks of 1 / rate. In each tick a camera may have one frame segmented: the newest
-that waits when the tick begins, or else the first that comes during the tick. So a camera that
-runs at the node's own rate loses no frame to the phase between the two clocks, and the count of
-inferences never gets ahead of ticks counted from a fixed origin, which cannot drift.
+Time is divided into ticks of 1 / rate. In each tick one frame per camera may be segmented: the
+newest one pending when the tick begins, or else the first to arrive during the tick. So a camera
+running at the node's rate loses no frame to the phase between the two clocks, and the number of
+inferences never exceeds the ticks counted from a fixed origin, which cannot drift.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NANO = 1_000_000_000
 
 @dataclass
 class _Slot(Generic[Frame]):
-    """A camera's newest frame, and the last tick in which it was served."""
+    """A camera's pending frame, and the last tick in which one of its frames was served."""
 
     frame: Frame | None = None
     served: int | None = None
@@ -30,13 +30,13 @@ class _Slot(Generic[Frame]):
 class Scheduler(Generic[Frame]):
     """Keeps the newest frame of each camera and hands them out in batches.
 
-    ``offer`` is called by the thread that receives, ``next_batch`` by the one that works.
+    ``submit`` is called by the receiving thread, ``next_batch`` by the worker.
 
     Args:
         cameras: their names.
-        rate: ticks a second; 0 hands every frame out at once.
+        rate: ticks per second; 0 hands out every frame immediately.
         now: the clock in nanoseconds.
-        wall: whether ``now`` runs by itself. If not (sim time), call :meth:`wake` when it moves.
+        wall: whether ``now`` advances by itself. If not (sim time), call :meth:`wake` when it does.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Scheduler(Generic[Frame]):
         self._rate = rate
         self._origin = now()
 
-    def offer(self, camera: str, frame: Frame) -> bool:
-        """Put a camera's newest frame; True if it superseded one that still waited."""
+    def submit(self, camera: str, frame: Frame) -> bool:
+        """Store a camera's newest frame; True if it superseded a pending one."""
         with self._changed:
             slot = self._slots[camera]
             superseded = slot.frame is not None
@@ -62,17 +62,17 @@ class Scheduler(Generic[Frame]):
             self._changed.notify()
         return superseded
 
-    def next_batch(self, patience: float | None = None) -> list[tuple[str, Frame]]:
-        """Wait for frames whose turn it is, and take them.
+    def next_batch(self, timeout_s: float | None = None) -> list[tuple[str, Frame]]:
+        """Wait for due frames and take them.
 
         Args:
-            patience: seconds to wait at most; None waits until :meth:`stop`.
+            timeout_s: maximum wait in seconds; None waits until :meth:`stop`.
 
         Returns:
-            One (camera, frame) for each camera whose turn it is; empty after :meth:`stop` or when
-            patience ran out.
+            One (camera, frame) per camera with a due frame; empty after :meth:`stop` or on
+            timeout.
         """
-        deadline = None if patience is None else time.monotonic() + patience
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while not self._stopped:
                 batch = self._due()
@@ -81,11 +81,11 @@ class Scheduler(Generic[Frame]):
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return []
-                self._changed.wait(_sooner(left, self._until_tick()))
+                self._changed.wait(_minimum(left, self._until_tick()))
         return []
 
     def set_rate(self, rate: float) -> None:
-        """Change the rate; the new ticks start now, and what was served counts as the first."""
+        """Change the rate; ticks restart now, and frames already served count for the first."""
         with self._changed:
             self._rate, self._origin = rate, self._now()
             for slot in self._slots.values():
@@ -93,7 +93,7 @@ class Scheduler(Generic[Frame]):
             self._changed.notify()
 
     def wake(self) -> None:
-        """Look at the clock again."""
+        """Check the clock again."""
         with self._changed:
             self._changed.notify()
 
@@ -115,14 +115,14 @@ class Scheduler(Generic[Frame]):
         tick = self._tick()
         batch = []
         for camera, slot in self._slots.items():
-            # «Other than», not «later than»: after a clock that jumped back, frames go on.
+            # `!=`, not `<`: frames must keep flowing after the clock has jumped back.
             if slot.frame is not None and (not self._rate or slot.served != tick):
                 batch.append((camera, slot.frame))
                 slot.frame, slot.served = None, tick
         return batch
 
     def _until_tick(self) -> float | None:
-        """Seconds to the next tick if a frame waits for one on a clock that runs by itself."""
+        """Seconds to the next tick if a frame is pending and the clock advances by itself."""
         waiting = any(slot.frame is not None for slot in self._slots.values())
         if not waiting or not self._wall or not self._rate:
             return None
@@ -130,6 +130,6 @@ class Scheduler(Generic[Frame]):
         return max(0.0, (at - self._now()) / NANO)
 
 
-def _sooner(first: float | None, second: float | None) -> float | None:
+def _minimum(first: float | None, second: float | None) -> float | None:
     known = [seconds for seconds in (first, second) if seconds is not None]
     return min(known) if known else None

@@ -1,4 +1,4 @@
-"""The node's services besides those of its lifecycle: ``~/enable`` and ``~/reload``."""
+"""The node's services in addition to the lifecycle ones: ``~/enable`` and ``~/reload``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Services:
 
     Args:
         node: the owner.
-        enable: called with whether to work on frames; returns what to answer.
-        reload: loads the weights file anew; returns what to answer, raises BisenetError.
+        enable: called with whether to process frames; returns the response message.
+        reload: reloads the weights file; returns the response message, raises BisenetError.
     """
 
     def __init__(

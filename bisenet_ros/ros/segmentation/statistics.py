@@ -1,4 +1,4 @@
-"""What happened to each camera's frames: counters and sliding windows, safe across threads."""
+"""Per-camera frame statistics: counters and sliding windows, thread-safe."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from collections import Counter, deque
 
 import numpy as np
 
-# What a frame goes through here; "wait" is from its callback to the worker, its tick included.
-STAGES = ("wait", "decode", "preprocess", "forward", "postprocess", "publish")
-WINDOW = 5.0  # seconds that rates and percentiles look back
-LONGEST_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag began again
-FEWEST_STEPS = 8  # between stamps, before they say anything of a camera's period
-LONGEST = 4096  # events a window keeps; more than WINDOW seconds at any camera's rate
+from bisenet_ros.inference.result import STAGES
+
+WINDOW = 5.0  # seconds covered by rates and percentiles
+MAX_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag restarted
+MIN_STEPS = 8  # between stamps, needed to estimate a camera's period
+MAX_EVENTS = 4096  # kept per window; more than WINDOW seconds at any camera's rate
 
 
 class Window:
     """Values with the time they were seen, for the last ``WINDOW`` seconds of a clock.
 
-    A clock that jumps back empties the window: what lies in its future never happened.
+    The window is cleared if the clock jumps back, since its events then lie in the future.
     """
 
     def __init__(self, started: float) -> None:
-        self._events: deque[tuple[float, float]] = deque(maxlen=LONGEST)
+        self._events: deque[tuple[float, float]] = deque(maxlen=MAX_EVENTS)
         self._started = started
 
     def add(self, now: float, value: float = 0.0) -> None:
-        """Note ``value`` at ``now`` seconds."""
+        """Record ``value`` at ``now`` seconds."""
         self._forget(now)
         self._events.append((now, value))
 
     def rate(self, now: float) -> float:
-        """Events a second, over the window or since the start if that is shorter."""
+        """Events per second, over the window or since the start, whichever is shorter."""
         self._forget(now)
         span = min(WINDOW, now - self._started)
         return len(self._events) / span if span > 0 else 0.0
 
     def percentiles(self, now: float, *points: float) -> list[float]:
-        """Percentiles of the values; NaN while there are none."""
+        """Percentiles of the values; NaN if there are none."""
         self._forget(now)
         if not self._events:
             return [float("nan")] * len(points)
@@ -57,38 +57,38 @@ class Window:
 
 
 class CameraStatistics:
-    """Counts and windows of one camera. Times are seconds of the node's clock."""
+    """Counters and windows of one camera. Times are in seconds on the node's clock."""
 
     def __init__(self, now: float) -> None:
         self._lock = threading.Lock()
         self._inputs, self._outputs, self._ages = Window(now), Window(now), Window(now)
         self._steps = Window(now)
         self._last_stamp = 0.0
-        self._stages = {stage: Window(now) for stage in STAGES}
+        self._stages = {stage: Window(now) for stage in ("wait", *STAGES)}
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
 
     def received(self, now: float, stamp: float = 0.0) -> None:
-        """A message came in, good or bad; ``stamp`` is its own, in seconds, 0 if it has none."""
+        """A message arrived, valid or not; ``stamp`` is its header stamp in seconds, 0 if unset."""
         with self._lock:
             self.counts["received"] += 1
             self._inputs.add(now)
             self.last_input = now
             step = stamp - self._last_stamp
-            if self._last_stamp and 0 < step < LONGEST_STEP:
+            if self._last_stamp and 0 < step < MAX_STEP:
                 self._steps.add(now, step)
             self._last_stamp = stamp
 
     def lost_share(self, now: float) -> float:
-        """Share of the camera's frames that did not arrive lately, 0–1, told by their stamps.
+        """Fraction of the camera's recent frames that did not arrive, 0–1, judged by their stamps.
 
-        The camera's period is the shortest step that is usual; a step of k periods is k − 1
-        frames that never came. Few frames, or irregular ones, count as none lost.
+        The camera's period is the 10th percentile of the steps; a step of k periods means k − 1
+        lost frames. With too few or irregular stamps, no loss is reported.
         """
         with self._lock:
             steps = np.array(self._steps.values(now))
-        if steps.size < FEWEST_STEPS:
+        if steps.size < MIN_STEPS:
             return 0.0
         period = float(np.percentile(steps, 10))
         missing = np.rint(steps / period) - 1
@@ -98,12 +98,12 @@ class CameraStatistics:
         return float(missing.sum() / (missing.sum() + steps.size))
 
     def superseded(self) -> None:
-        """A newer frame took the place of one that waited."""
+        """A newer frame replaced a pending one."""
         with self._lock:
             self.counts["superseded"] += 1
 
     def rejected(self, reason: str) -> None:
-        """A message was refused."""
+        """A message was rejected."""
         with self._lock:
             self.counts["rejected"] += 1
             self.last_reject_reason = reason
@@ -116,13 +116,13 @@ class CameraStatistics:
     def published(
         self, now: float, age: float | None, stages: dict[str, float], late: bool
     ) -> None:
-        """A mask went out.
+        """A mask was published.
 
         Args:
             now: seconds of the node's clock.
-            age: seconds from the frame's stamp to now; None where the frame has no stamp.
-            stages: milliseconds in each of ``STAGES``.
-            late: the frame took longer than a period.
+            age: seconds from the frame's stamp to now; None if the frame has no stamp.
+            stages: milliseconds spent in ``wait`` (from callback to worker) and each of ``STAGES``.
+            late: whether the frame took longer than a period.
         """
         with self._lock:
             self.counts["published"] += 1
@@ -134,10 +134,10 @@ class CameraStatistics:
                 self._stages[stage].add(now, milliseconds)
 
     def report(self, now: float) -> dict[str, float]:
-        """Rates in frames a second, ages and stage times in milliseconds, counts as they are."""
+        """Rates in frames per second, ages and stage times in milliseconds, counters."""
         with self._lock:
             if self.last_input is not None and self.last_input > now:
-                self.last_input = now  # the clock jumped back: silence counts from here
+                self.last_input = now  # the clock jumped back: measure silence from here
             ages = self._ages.percentiles(now, 50, 95, 99)
             rates = {"input_fps": self._inputs.rate(now), "output_fps": self._outputs.rate(now)}
             names = ("received", "published", "superseded", "rejected", "failed", "deadline_misses")

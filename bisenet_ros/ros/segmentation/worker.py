@@ -1,4 +1,4 @@
-"""The one thread that computes: takes due frames, segments them as a batch, publishes."""
+"""The inference thread: takes due frames, segments them as a batch, publishes the results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bisenet_ros.inference import Result, Segmenter
 from bisenet_ros.inference.image_encodings import Pixels
 from bisenet_ros.ros import messages
 from bisenet_ros.ros.parameters.definition import Parameters
-from bisenet_ros.ros.segmentation.camera import Camera, Frame
+from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame
 from bisenet_ros.ros.segmentation.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A frame whose pixels are at hand."""
+class DecodedFrame:
+    """A frame and its pixels."""
 
     camera: Camera
-    frame: Frame
+    frame: ReceivedFrame
     pixels: Pixels
     decode_ms: float
 
@@ -34,18 +34,18 @@ class Worker:
     Args:
         scheduler: hands out frames.
         cameras: by name.
-        segmenter: called for the model to use, at each batch.
-        parameters: called for the parameters in force, at each batch.
+        segmenter: called once per batch; returns the model to use.
+        parameters: called once per batch; returns the current parameters.
         now: seconds on the node's clock.
-        done: told the seconds that each batch took, from its frames to their publishing.
+        done: called with the duration of each batch in seconds, publishing included.
         logger: of the node.
-        pool: of one thread, which it runs in. The thread outlives it, because those that torch
-            starts for its work, and their memory, come and go with the thread that asked for them.
+        pool: the single-thread pool it runs in. Its thread outlives the worker, because torch ties
+            its own worker threads, and their memory, to the calling thread.
     """
 
     def __init__(
         self,
-        scheduler: Scheduler[Frame],
+        scheduler: Scheduler[ReceivedFrame],
         cameras: dict[str, Camera],
         segmenter: Callable[[], Segmenter],
         parameters: Callable[[], Parameters],
@@ -57,81 +57,83 @@ class Worker:
         self.scheduler, self.cameras = scheduler, cameras
         self.segmenter, self.parameters = segmenter, parameters
         self.now, self.done, self.logger = now, done, logger
-        self.failures = 0  # in a row
+        self.failures = 0  # consecutive
         self.last_failure = ""
         self._running = pool.submit(self._run)
 
-    def stop(self, patience: float = 1.0) -> bool:
-        """Finish the batch in hand and end; False if it is still busy after ``patience`` s."""
+    def stop(self, timeout_s: float = 1.0) -> bool:
+        """Finish the current batch and end; False if still busy after ``timeout_s`` seconds."""
         self.scheduler.stop()
-        wait([self._running], patience)
+        wait([self._running], timeout_s)
         return self._running.done()
 
     def _run(self) -> None:
         while batch := self.scheduler.next_batch():
             started = time.perf_counter()
-            ready = [r for camera, frame in batch if (r := self._decode(camera, frame))]
-            if ready:
-                self._serve(ready, started)
+            decoded = [d for camera, frame in batch if (d := self._decode(camera, frame))]
+            if decoded:
+                self._segment(decoded, started)
 
-    def _decode(self, camera: str, frame: Frame) -> Ready | None:
+    def _decode(self, camera: str, frame: ReceivedFrame) -> DecodedFrame | None:
         started = time.perf_counter()
         try:
             pixels = messages.to_pixels(frame.message)
         except DataError as error:
             self.cameras[camera].reject(str(error))
             return None
-        except Exception as error:  # a decoder that gives up in its own way
+        except Exception as error:  # a decoder may raise anything
             self.cameras[camera].reject(f"{type(error).__name__}: {error}".splitlines()[0])
             return None
-        return Ready(self.cameras[camera], frame, pixels, 1e3 * (time.perf_counter() - started))
+        decode_ms = 1e3 * (time.perf_counter() - started)
+        return DecodedFrame(self.cameras[camera], frame, pixels, decode_ms)
 
-    def _serve(self, ready: list[Ready], started: float) -> None:
+    def _segment(self, decoded: list[DecodedFrame], started: float) -> None:
         parameters = self.parameters()
         try:
             results = self.segmenter()(
-                [r.pixels.image for r in ready],
-                [r.pixels.order for r in ready],
-                [r.camera.wanted(parameters) for r in ready],
+                [d.pixels.image for d in decoded],
+                [d.pixels.order for d in decoded],
+                [d.camera.requested_outputs(parameters) for d in decoded],
             )
-            for one, result in zip(ready, results, strict=True):
-                self._publish(one, result, parameters, started)
+            for item, result in zip(decoded, results, strict=True):
+                self._publish(item, result, parameters, started)
             self.failures = 0
             self.done(time.perf_counter() - started)
-        except Exception as error:  # whatever the model raises, the robot keeps its node
-            self._failed(ready, error)
+        except Exception as error:  # whatever the model raises, the node must keep running
+            self._failed(decoded, error)
 
-    def _publish(self, one: Ready, result: Result, parameters: Parameters, started: float) -> None:
+    def _publish(
+        self, item: DecodedFrame, result: Result, parameters: Parameters, started: float
+    ) -> None:
         before = time.perf_counter()
-        one.camera.publish(one.frame, result, parameters)
+        item.camera.publish(item.frame, result, parameters)
         after, now = time.perf_counter(), self.now()
         stages = {
-            "wait": 1e3 * (started - one.frame.received),
-            "decode": one.decode_ms,
+            "wait": 1e3 * (started - item.frame.received),
+            "decode": item.decode_ms,
             "preprocess": result.times.preprocess,
             "forward": result.times.forward,
             "postprocess": result.times.postprocess,
             "publish": 1e3 * (after - before),
         }
         late = parameters.rate > 0 and after - started > 1 / parameters.rate
-        one.camera.statistics.published(now, age(one.frame, now), stages, late)
+        item.camera.statistics.published(now, age(item.frame, now), stages, late)
 
-    def _failed(self, ready: list[Ready], error: Exception) -> None:
+    def _failed(self, decoded: list[DecodedFrame], error: Exception) -> None:
         self.failures += 1
         self.last_failure = f"{type(error).__name__}: {error}".splitlines()[0]
-        for one in ready:
-            one.camera.statistics.failed()
+        for item in decoded:
+            item.camera.statistics.failed()
         if not self.scheduler.stopped:
             self.logger.error(
-                f"inference failed ({self.failures} in a row), {len(ready)} frames dropped: "
+                f"inference failed ({self.failures} in a row), {len(decoded)} frames dropped: "
                 f"{self.last_failure}",
                 throttle_duration_sec=1.0,
             )
             self.logger.debug(traceback.format_exc())
 
 
-def age(frame: Frame, now: float) -> float | None:
-    """Seconds from the frame's stamp to ``now``; None for a camera that does not stamp."""
-    stamp = frame.message.header.stamp
-    seconds = stamp.sec + stamp.nanosec * 1e-9
+def age(frame: ReceivedFrame, now: float) -> float | None:
+    """Seconds from the frame's stamp to ``now``; None if the camera sets no stamp."""
+    seconds = messages.stamp_ns(frame.message.header.stamp) * 1e-9
     return now - seconds if seconds else None

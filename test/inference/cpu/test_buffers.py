@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bisenet_ros.inference.cpu.buffers import KEPT, Buffers
+from bisenet_ros.inference.cpu.buffers import MAX_KINDS, Buffers
 
 
 def test_what_is_let_go_is_lent_again():
@@ -43,8 +43,8 @@ def test_shapes_types_and_uses_do_not_share():
 
 def test_sizes_that_no_camera_sends_any_more_are_let_go():
     buffers = Buffers()
-    for side in range(1, 10 * KEPT):
+    for side in range(1, 10 * MAX_KINDS):
         buffers.lend((side, side), np.uint8)
         buffers.scratch("work", (side, side), np.float32)
         buffers.scratch("always", (1,), np.uint8)
-    assert len(buffers._kinds) == KEPT
+    assert len(buffers._kinds) == MAX_KINDS

@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 
 from bisenet_ros.inference.cpu.buffers import Buffers
-from bisenet_ros.inference.cpu.input_encoding import PixelTable, take_bytes, whole_mean
+from bisenet_ros.inference.cpu.input_encoding import PixelTable, fold_normalisation, rounded_mean
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import NETWORKS, build
 from bisenet_ros.networks.layers import pad_to_multiple
@@ -26,7 +26,7 @@ def test_the_table_holds_whole_numbers_exactly(dtype):
     found = PixelTable(MEAN, dtype).look_up(ramp, 1, Buffers())
     assert found.dtype == dtype and found.shape == (1, 4, 16, 16)
     assert found.is_contiguous(memory_format=torch.channels_last)
-    for channel, mean in enumerate(whole_mean(MEAN)):
+    for channel, mean in enumerate(rounded_mean(MEAN)):
         assert torch.equal(
             found[0, channel].double().flatten(), torch.arange(256.0).double() - mean
         )
@@ -40,7 +40,7 @@ def test_a_convolution_of_bytes_equals_one_of_normalised_pixels_at_every_pixel(s
     images = RANDOM.integers(0, 256, (2, 17, 30, 3), np.uint8)
     with torch.no_grad():
         wanted = network(normalised(images))
-        network = take_bytes(network, MEAN, STD)
+        network = fold_normalisation(network, MEAN, STD)
         pixels = PixelTable(MEAN, torch.float32).look_up(images, 1, Buffers())
         found = network(pixels.double())
     assert (found - wanted).abs().max() < 1e-6
@@ -54,7 +54,7 @@ def test_sixteen_bit_is_closer_than_normalising_first():
         half = nn.Conv2d(3, 32, 3, 2, 1)
         half.load_state_dict(plain.state_dict())
         before = half.bfloat16()(normalised(images).bfloat16()).double()
-        network = take_bytes(fx.symbolic_trace(nn.Sequential(plain.float())), MEAN, STD)
+        network = fold_normalisation(fx.symbolic_trace(nn.Sequential(plain.float())), MEAN, STD)
         pixels = PixelTable(MEAN, torch.bfloat16).look_up(images, 1, Buffers())
         after = network.bfloat16()(pixels).double()
     assert (after - wanted).pow(2).mean() < (before - wanted).pow(2).mean()
@@ -77,7 +77,7 @@ def test_every_network_takes_bytes_in_its_first_convolutions(name):
     graph = inference_graph(network).double()
     with torch.no_grad():
         wanted = graph(normalised(images))
-        changed = take_bytes(graph, MEAN, STD)
+        changed = fold_normalisation(graph, MEAN, STD)
         pixels = PixelTable(MEAN, torch.float32).look_up(images, 32, Buffers())
         found = changed(pixels.double())
     assert changed is graph
@@ -101,7 +101,7 @@ def test_a_network_that_reads_its_image_otherwise_gets_it_normalised(traced):
     images = RANDOM.integers(0, 256, (1, 16, 24, 3), np.uint8)
     with torch.no_grad():
         wanted = network(normalised(images))
-        changed = take_bytes(fx.symbolic_trace(network) if traced else network, MEAN, STD)
+        changed = fold_normalisation(fx.symbolic_trace(network) if traced else network, MEAN, STD)
         pixels = PixelTable(MEAN, torch.float32).look_up(images, 1, Buffers())
         found = changed(pixels.double())
     assert (found - wanted).abs().max() < 1e-6

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 
-EVERYTHING = Wanted(confidence=True, overlay=True, threshold=0.4)
+EVERYTHING = OutputRequest(confidence=True, overlay=True, threshold=0.4)
 PAGE = 4096
 
 
@@ -80,6 +80,6 @@ def test_the_callers_image_is_left_alone(segmenter):
 def test_cameras_that_change_size_get_buffers_of_their_own(segmenter):
     for side in (*range(1, 60, 3), 40, 1):
         (image,) = pictures(1, (side, 2 * side))
-        result = segmenter([image], wanted=EVERYTHING)[0]
+        result = segmenter([image], request=EVERYTHING)[0]
         assert result.mask.shape == (side, 2 * side)
         assert result.overlay.shape == (side, 2 * side, 3)

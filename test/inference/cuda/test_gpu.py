@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from bisenet_ros.checkpoints import load
-from bisenet_ros.inference import Wanted
-from bisenet_ros.inference.cuda.pipeline import CudaPath
+from bisenet_ros.inference import OutputRequest
+from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.device import Compute
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-EVERYTHING = Wanted(confidence=True, overlay=True)
+EVERYTHING = OutputRequest(confidence=True, overlay=True)
 PRECISIONS = ["fp32", "fp16", "bf16"]
 
 
@@ -21,9 +21,9 @@ PRECISIONS = ["fp32", "fp16", "bf16"]
 def make(small_weights):
     network, card = load(small_weights)
 
-    def build(precision="fp16", device="cuda:0", **options) -> CudaPath:
+    def build(precision="fp16", device="cuda:0", **options) -> CudaPipeline:
         compute = Compute(torch.device(device), precision)
-        return CudaPath(network, card, compute, card.resolution, **options)
+        return CudaPipeline(network, card, compute, card.resolution, **options)
 
     return build
 
@@ -32,7 +32,11 @@ def batch(picture, seeds=(1, 2, 3)):
     """Images of three sizes, one seen twice, and what to ask for them."""
     sizes = [(80, 100), (33, 47), (80, 100)]
     images = [picture(*size, seed) for size, seed in zip(sizes, seeds, strict=True)]
-    return images, ["rgb", "bgr", "rgb"], [EVERYTHING, Wanted(), Wanted(threshold=0.4)]
+    return (
+        images,
+        ["rgb", "bgr", "rgb"],
+        [EVERYTHING, OutputRequest(), OutputRequest(threshold=0.4)],
+    )
 
 
 def same(first, second) -> bool:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import backend, kernels, plain
-from bisenet_ros.inference.cuda.pipeline import CudaPath
-from bisenet_ros.inference.cuda.plain import Outputs
+from bisenet_ros.inference.cuda.pipeline import CudaPipeline
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.result import Wanted
+from bisenet_ros.inference.result import OutputRequest
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 SLOW = settings(
@@ -64,11 +64,11 @@ def check_classify(device, classes, source, size, order, dtype, threshold, alpha
     return ours, logits
 
 
-def empty(size, parts, device) -> Outputs:
+def empty(size, parts, device) -> ClassifyOutputs:
     mask = torch.full(size, 77, dtype=torch.uint8, device=device)
     confidence = torch.full_like(mask, 77) if "confidence" in parts else None
     overlay = mask[..., None].repeat(1, 1, 3) if "overlay" in parts else None
-    return Outputs(mask, confidence, overlay)
+    return ClassifyOutputs(mask, confidence, overlay)
 
 
 @pytest.mark.parametrize(("dtype", "order"), list(zip(DTYPES, ["rgb", "bgr", "rgb"], strict=True)))
@@ -147,11 +147,11 @@ def test_the_whole_way_through_the_kernels(device, small_weights, picture, monke
     network, card = load(small_weights)
     compute = Compute(device, "fp32")
     images, orders = [picture(6, 30), picture(7, 41, 1)], ["rgb", "bgr"]
-    wanted = [Wanted(confidence=True, overlay=True), Wanted(threshold=0.4)]
-    ours = CudaPath(network, card, compute, (16, 24))
+    wanted = [OutputRequest(confidence=True, overlay=True), OutputRequest(threshold=0.4)]
+    ours = CudaPipeline(network, card, compute, (16, 24))
     assert ours.pixels is kernels and not ours.compute.fallback
     monkeypatch.setattr(backend, "choose", lambda *_: (plain, ""))
-    theirs = CudaPath(network, card, compute, (16, 24))
+    theirs = CudaPipeline(network, card, compute, (16, 24))
     assert theirs.pixels is plain
     for a, b in zip(ours(images, orders, wanted), theirs(images, orders, wanted), strict=True):
         assert (a.mask != b.mask).mean() < 0.01

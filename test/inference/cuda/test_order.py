@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from bisenet_ros.checkpoints import load
-from bisenet_ros.inference import Wanted
-from bisenet_ros.inference.cuda import pipeline as path_module
+from bisenet_ros.inference import OutputRequest
+from bisenet_ros.inference.cuda import pipeline
 from bisenet_ros.inference.cuda.buffers import FrameBuffers
-from bisenet_ros.inference.cuda.pipeline import CudaPath
+from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.device import Compute
 
 IMAGE = np.zeros((10, 12, 3), np.uint8)
@@ -67,9 +67,9 @@ class Ledger:
 def ledger(small_weights, monkeypatch):
     """A ledger of six batches, submitted as fast as they are taken."""
     ledger = Ledger()
-    monkeypatch.setattr(path_module, "streams_of", lambda _: ledger)
+    monkeypatch.setattr(pipeline, "streams_of", lambda _: ledger)
     network, card = load(small_weights)
-    path = CudaPath(network, card, Compute(torch.device("cpu"), "fp32"), (32, 32))
+    path = CudaPipeline(network, card, Compute(torch.device("cpu"), "fp32"), (32, 32))
 
     def note(owner, name):
         original = getattr(owner, name)
@@ -86,7 +86,7 @@ def ledger(small_weights, monkeypatch):
     note(path.pixels, "classify")
     note(path.runner, "run")
     for ledger.batch in range(6):
-        path.submit([IMAGE], ["rgb"], [Wanted(overlay=True)])
+        path.submit([IMAGE], ["rgb"], [OutputRequest(overlay=True)])
     return ledger
 
 

@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from bisenet_ros.checkpoints import load
-from bisenet_ros.inference import Segmenter, Wanted
+from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.cuda.buffers import MAX_SIZES
-from bisenet_ros.inference.cuda.pipeline import CudaPath
+from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.cuda.runner import MAX_BATCHES
 from bisenet_ros.inference.device import Compute
 
 CPU = torch.device("cpu")
-EVERYTHING = Wanted(confidence=True, overlay=True)
+EVERYTHING = OutputRequest(confidence=True, overlay=True)
 
 
 @pytest.fixture(scope="module")
 def make(small_weights):
     network, card = load(small_weights)
 
-    def build(precision="fp32", size=card.resolution, **options) -> CudaPath:
-        return CudaPath(network, card, Compute(CPU, precision), size, **options)
+    def build(precision="fp32", size=card.resolution, **options) -> CudaPipeline:
+        return CudaPipeline(network, card, Compute(CPU, precision), size, **options)
 
     return build
 
@@ -51,7 +51,7 @@ def test_masks_equal_the_slow_version(path, picture, camera_scores, assert_same_
 def test_it_gives_what_the_segmenter_gives(path, small_weights, picture):
     segmenter = Segmenter(small_weights, device="cpu", precision="fp32", engine="torch")
     images, orders = [picture(80, 100, 1), picture(33, 47, 2), picture(80, 100, 3)], ["bgr"] * 3
-    wanted = [EVERYTHING, Wanted(overlay=True, alpha=0.25), Wanted(threshold=0.4)]
+    wanted = [EVERYTHING, OutputRequest(overlay=True, alpha=0.25), OutputRequest(threshold=0.4)]
     ours, theirs = path(images, orders, wanted), segmenter(images, orders, wanted)
     for a, b in zip(ours, theirs, strict=True):
         agree = a.mask == b.mask
@@ -70,7 +70,7 @@ def test_input_sizes_that_need_padding(make, small_weights, picture, size):
     segmenter = Segmenter(
         small_weights, device="cpu", precision="fp32", engine="torch", input_size=size
     )
-    mask = make(size=size)([rgb], ["rgb"], [Wanted()])[0].mask
+    mask = make(size=size)([rgb], ["rgb"], [OutputRequest()])[0].mask
     assert (mask != segmenter([rgb])[0].mask).mean() < 0.005
 
 
@@ -112,27 +112,27 @@ def test_results_stay_as_they_are(small, picture):
 
 def test_images_may_change_once_they_are_submitted(small, picture):
     image = picture(30, 40)
-    expected = small([image], ["rgb"], [Wanted()])[0].mask
-    ticket = small.submit([image], ["rgb"], [Wanted()])
+    expected = small([image], ["rgb"], [OutputRequest()])[0].mask
+    ticket = small.submit([image], ["rgb"], [OutputRequest()])
     image[:] = 0
     assert np.array_equal(small.collect(ticket)[0].mask, expected)
 
 
 def test_times_add_up_to_something(small, picture):
-    times = small([picture(30, 40)], ["rgb"], [Wanted()])[0].times
+    times = small([picture(30, 40)], ["rgb"], [OutputRequest()])[0].times
     assert min(times.preprocess, times.forward, times.postprocess) >= 0
 
 
 def test_memory_follows_the_cameras_and_is_bounded(make, picture):
     path = make(size=(32, 32))
     for side in range(1, MAX_SIZES + 4):
-        path([picture(side, 5)], ["rgb"], [Wanted()])
+        path([picture(side, 5)], ["rgb"], [OutputRequest()])
     assert all(len(slot.kept) <= MAX_SIZES for slot in path._slots)
     for count in range(1, MAX_BATCHES + 2):
-        path([picture(9, 9)] * count, ["rgb"] * count, [Wanted()] * count)
+        path([picture(9, 9)] * count, ["rgb"] * count, [OutputRequest()] * count)
     assert len(path.runner._batches) == MAX_BATCHES
     many = [picture(side, 7) for side in range(1, MAX_SIZES + 4)]
-    results = path(many, ["rgb"] * len(many), [Wanted()] * len(many))
+    results = path(many, ["rgb"] * len(many), [OutputRequest()] * len(many))
     assert [r.mask.shape for r in results] == [image.shape[:2] for image in many]
 
 
@@ -152,14 +152,14 @@ def test_the_steady_state_takes_no_new_tensors(make, picture):
 def test_where_there_are_no_graphs_it_says_so_and_runs(make, picture):
     path = make(size=(32, 32), graphs=True)  # the CPU has none
     assert "no CUDA graph" in path.compute.fallback
-    expected = make(size=(32, 32))([picture(30, 40)], ["rgb"], [Wanted()])[0].mask
-    assert np.array_equal(path([picture(30, 40)], ["rgb"], [Wanted()])[0].mask, expected)
+    expected = make(size=(32, 32))([picture(30, 40)], ["rgb"], [OutputRequest()])[0].mask
+    assert np.array_equal(path([picture(30, 40)], ["rgb"], [OutputRequest()])[0].mask, expected)
 
 
 def test_a_full_gpu_loses_one_batch_only(make, picture, monkeypatch):
     path = make(size=(32, 32))
     image = picture(30, 40)
-    expected = path([image], ["rgb"], [Wanted()])[0].mask
+    expected = path([image], ["rgb"], [OutputRequest()])[0].mask
     with monkeypatch.context() as patched:
 
         def full(_):
@@ -167,19 +167,19 @@ def test_a_full_gpu_loses_one_batch_only(make, picture, monkeypatch):
 
         patched.setattr(path.runner, "network", full)
         with pytest.raises(torch.cuda.OutOfMemoryError):
-            path([image], ["rgb"], [Wanted()])
-    assert np.array_equal(path([image], ["rgb"], [Wanted()])[0].mask, expected)
+            path([image], ["rgb"], [OutputRequest()])
+    assert np.array_equal(path([image], ["rgb"], [OutputRequest()])[0].mask, expected)
 
 
 def test_the_network_it_was_given_is_left_alone(small_weights):
     network, card = load(small_weights)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    CudaPath(network, card, Compute(CPU, "bf16"), (32, 32))
+    CudaPipeline(network, card, Compute(CPU, "bf16"), (32, 32))
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_sixteen_bit_masks_stay_close(make, path, picture):
     """Goal 3 bounds this on trained weights; an untrained network has more near ties."""
     rgb = picture(120, 160)
-    half = make("bf16")([rgb], ["rgb"], [Wanted()])[0].mask
-    assert (half != path([rgb], ["rgb"], [Wanted()])[0].mask).mean() < 0.03
+    half = make("bf16")([rgb], ["rgb"], [OutputRequest()])[0].mask
+    assert (half != path([rgb], ["rgb"], [OutputRequest()])[0].mask).mean() < 0.03

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.plain import Outputs, classify, fit
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs, classify, fit
 from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
 
 CPU = torch.device("cpu")
 
 
-def outputs(height: int, width: int) -> Outputs:
+def outputs(height: int, width: int) -> ClassifyOutputs:
     """Everything there is to ask for."""
-    return Outputs(
+    return ClassifyOutputs(
         torch.empty(height, width, dtype=torch.uint8),
         torch.empty(height, width, dtype=torch.uint8),
         torch.empty(height, width, 3, dtype=torch.uint8),
@@ -115,7 +115,7 @@ def test_strips_do_not_show(monkeypatch):
 
 def test_only_what_is_asked_for_is_built():
     logits, raw = torch.randn(3, 2, 2), torch.zeros(8, 8, 3, dtype=torch.uint8)
-    out = Outputs(torch.full((8, 8), 77, dtype=torch.uint8))
+    out = ClassifyOutputs(torch.full((8, 8), 77, dtype=torch.uint8))
     palette = torch.zeros(256, 3, dtype=torch.uint8)
     classify(logits, raw, spread_grid((2, 2), (8, 8), CPU), palette, "rgb", 0.0, 0.5, out)
     assert out.mask.max() < 3

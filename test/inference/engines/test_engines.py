@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from bisenet_ros.benchmark.frames import DRIVE, TOPICS
+from bisenet_ros.benchmark.frames import TOPICS
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.inference import Segmenter
@@ -23,7 +23,7 @@ from bisenet_ros.inference.engines.onnx_runtime import CPU, CUDA, TENSORRT, prec
 from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.ros.parameters.definition import PRECISIONS, Parameters
 from bisenet_ros.system.cpu import cpu_has_bf16
-from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
+from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file
 
 PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
 SIXTEEN_BIT = pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no bfloat16")
@@ -82,7 +82,7 @@ def test_batches_and_sizes_off_the_grid(small_weights, engine):
 def drive() -> list[np.ndarray]:
     """Frames of the sample drive, RGB, enlarged to 720×960."""
     pytest.importorskip("rosbags")
-    found = Drive.open(DRIVE, *TOPICS).read([0, 30, 60, 90])
+    found = Drive.open(sample_bag(), *TOPICS).read([0, 30, 60, 90])
     return [cv2.resize(image, (960, 720)) for image, _ in found.values()]
 
 
@@ -196,7 +196,7 @@ def test_a_package_that_cannot_be_loaded_says_why(small_weights, monkeypatch):
 
 
 def test_what_an_engine_does_not_compute_is_refused(small_weights):
-    with pytest.raises(ArgumentError, match="engine onnxruntime computes fp32 on cpu"):
+    with pytest.raises(ArgumentError, match="engine onnxruntime supports fp32 on cpu"):
         Segmenter(small_weights, device="cpu", precision="bf16", engine="onnxruntime")
 
 
@@ -204,12 +204,12 @@ def test_openvino_takes_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypat
     model = selection.read_model(small_weights)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert selection.settle(model, "openvino", "auto", "fp32").device.type == "cpu"
-    assert selection.settle(model, "torch", "auto", "fp32").device.type == "cuda"
+    assert selection.resolve_compute(model, "openvino", "auto", "fp32").device.type == "cpu"
+    assert selection.resolve_compute(model, "torch", "auto", "fp32").device.type == "cuda"
     if not torch.version.cuda and importlib.util.find_spec("onnxruntime"):
-        assert selection.settle(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
+        assert selection.resolve_compute(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
     with pytest.raises(ArgumentError, match="does not run on cuda:0 here, only on cpu"):
-        selection.settle(model, "openvino", "cuda", "fp32")
+        selection.resolve_compute(model, "openvino", "cuda", "fp32")
 
 
 def test_without_a_compiler_the_compile_engine_says_so(small_weights, monkeypatch):

@@ -8,8 +8,7 @@ import pytest
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError, BarNotMet, WeightsError
 from bisenet_ros.inference import Segmenter
-from bisenet_ros.inference.export import reader as exported
-from bisenet_ros.inference.export import writer as export
+from bisenet_ros.inference.export import reader, writer
 
 ENGINE = {".onnx": "onnxruntime", ".xml": "openvino"}
 SIZE = (72, 104)
@@ -17,12 +16,12 @@ SIZE = (72, 104)
 
 @pytest.fixture(scope="module", params=[".onnx", ".xml"])
 def model(request, small_weights, tmp_path_factory):
-    """The small network, exported."""
+    """The small network, reader."""
     pytest.importorskip(ENGINE[request.param])
     if request.param == ".onnx":
         pytest.importorskip("onnx")
     path = tmp_path_factory.mktemp("exported") / f"small{request.param}"
-    export.write(path, *load(small_weights), SIZE)
+    writer.write(path, *load(small_weights), SIZE)
     return path
 
 
@@ -31,7 +30,7 @@ def image(height: int, width: int) -> np.ndarray:
 
 
 def test_the_card_travels_with_it(model, small_card):
-    found = exported.read(model)
+    found = reader.read(model)
     assert found.card.as_dict() == small_card.as_dict()
     assert (found.size, found.stride, found.precision) == (SIZE, 8, "fp32")
 
@@ -49,10 +48,10 @@ def test_it_is_served_like_weights(model, small_weights):
 
 def test_the_check_accepts_it_and_refuses_another_networks(model, small_weights):
     network, card = load(small_weights)
-    assert export.check(model, network, card, [image(*SIZE)]) < export.TOLERANCE
+    assert writer.check(model, network, card, [image(*SIZE)]) < writer.TOLERANCE
     network.head.conv_out[1].weight.data += 0.1
     with pytest.raises(BarNotMet, match="nothing was written"):
-        export.check(model, network, card, [image(*SIZE)])
+        writer.check(model, network, card, [image(*SIZE)])
 
 
 def test_another_input_size_is_refused(model):
@@ -91,7 +90,7 @@ def test_models_of_other_people_are_refused(tmp_path, model):
     else:
         openvino = pytest.importorskip("openvino")
         file = openvino.Core().read_model(model)
-        file.set_rt_info(json.dumps({}), [exported.ENTRY])
+        file.set_rt_info(json.dumps({}), [reader.ENTRY])
         openvino.save_model(file, str(path))
-    with pytest.raises(WeightsError, match="no model exported by this package"):
+    with pytest.raises(WeightsError, match="not a model exported by this package"):
         Segmenter(path, device="cpu")

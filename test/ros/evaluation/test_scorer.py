@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.metrics.confusion import confusion_matrix, scores
-from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 
 N = 3
 LABELS = LabelSet(("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -21,8 +21,8 @@ def ids(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).choice([0, 1, 2, 255], SHAPE).astype(np.uint8)
 
 
-def frame(stamp: int, age_ms: float = 10.0) -> Frame:
-    return Frame(stamp, age_ms, stamp / 10, SHAPE[1], SHAPE[0], "mono8", "camera")
+def frame(stamp: int, age_ms: float = 10.0) -> ScoredFrame:
+    return ScoredFrame(stamp, age_ms, stamp / 10, SHAPE[1], SHAPE[0], "mono8", "camera")
 
 
 def png(label: np.ndarray) -> np.ndarray:
@@ -55,9 +55,9 @@ def test_every_order_gives_the_same_scores(order, compressed):
         assert figures["miou"] == pytest.approx(alone.miou)
 
 
-def test_memory_stays_bounded_and_what_gave_way_is_counted():
+def test_memory_stays_bounded_and_dropped_images_are_counted():
     size = ids(0).nbytes
-    scorer = Scorer(waiting_bytes=3 * size, remembered=5)
+    scorer = Scorer(pending_bytes=3 * size, max_frames=5)
     for stamp in range(10):
         scorer.add_label(stamp, ids(stamp))
         scorer.add_mask(ids(stamp), frame(100 + stamp))
@@ -66,7 +66,7 @@ def test_memory_stays_bounded_and_what_gave_way_is_counted():
     assert report["unmatched_masks"] == report["unmatched_labels"] == 10
     assert len(report["frames"]) == 5
     scorer.add_mask(ids(9), frame(9))
-    scorer.add_mask(ids(0), frame(0))  # its label gave way
+    scorer.add_mask(ids(0), frame(0))  # its label was dropped
     report = scorer.report(LABELS)
     assert report["scored"] == 1
     assert report["unmatched_labels"] == 9 and report["unmatched_masks"] == 11
@@ -95,7 +95,7 @@ def test_labels_that_cannot_be_used_are_counted_with_their_reason():
     assert report["scored"] == 0 and report["miou"] is None
     assert list(report["refused"]) == [
         "compressed image of 8 bytes cannot be decoded",
-        "mask of 5×6 but label of 3×3",
+        "mask is 5×6 but label is 3×3",
         "label image has 3 channel(s) of uint8; expected one channel of 8-bit class ids",
     ]
 

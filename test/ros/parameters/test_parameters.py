@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.ros import launch_arguments
-from bisenet_ros.ros.parameters import document as parameters_table
+from bisenet_ros.ros.parameters import document
 from bisenet_ros.ros.parameters.definition import (
     FIELDS,
     Parameters,
@@ -27,27 +27,23 @@ LAUNCH = {argument.name: argument for argument in launch_arguments.segment_argum
 
 
 def test_the_file_is_what_the_parameters_say():
-    assert (ROOT / "config/segment.yaml").read_text(encoding="utf-8") == (
-        parameters_table.yaml_text()
-    ), "run `python -m bisenet_ros.ros.parameters.document --write`"
+    assert (ROOT / "config/segment.yaml").read_text(encoding="utf-8") == (document.yaml_text()), (
+        "run `python -m bisenet_ros.ros.parameters.document --write`"
+    )
 
 
-def test_the_readme_is_what_the_parameters_say():
-    readme = ROOT / "README.md"
-    if not readme.is_file() or parameters_table.BEGIN not in readme.read_text(encoding="utf-8"):
-        pytest.skip("README.md has no table of parameters")
-    text = readme.read_text(encoding="utf-8")
-    assert parameters_table.with_table(text) == text, (
+def test_the_page_is_what_the_parameters_say():
+    assert (ROOT / "docs/parameters.md").read_text(encoding="utf-8") == document.page(), (
         "run `python -m bisenet_ros.ros.parameters.document --write`"
     )
 
 
 def test_every_parameter_in_the_file_has_a_comment():
-    lines = parameters_table.yaml_text().splitlines()
+    lines = document.yaml_text().splitlines()
     values = [i for i, line in enumerate(lines) if line.startswith("    ") and "#" not in line]
     assert len(values) == len(FIELDS)
     assert all(lines[i - 1].startswith("    # ") for i in values)
-    assert all(len(line) <= parameters_table.WIDTH for line in lines)
+    assert all(len(line) <= document.WIDTH for line in lines)
 
 
 def test_ros_reads_the_file_as_the_defaults(domain: int):
@@ -65,45 +61,31 @@ def test_ros_reads_the_file_as_the_defaults(domain: int):
 
 
 def test_the_table_has_a_row_for_each_parameter():
-    rows = parameters_table.table().splitlines()[2:]
+    rows = document.table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(FIELDS)
     assert all(row.count("|") == 5 for row in rows)
 
 
-def test_the_table_goes_between_its_markers():
-    begin, end = parameters_table.BEGIN, parameters_table.END
-    once = parameters_table.with_table(f"before\n{begin}\nold\n{end}\nafter\n")
-    assert once == f"before\n{begin}\n{parameters_table.table()}{end}\nafter\n"
-    assert parameters_table.with_table(once) == once
-
-
-@pytest.mark.parametrize("text", ["no markers", "<!-- /parameters --> <!-- parameters -->"])
-def test_a_text_without_place_for_the_table_is_refused(text: str):
-    with pytest.raises(DataError, match=r"README.md has no table of parameters"):
-        parameters_table.with_table(text)
-
-
 def test_write_writes_both_and_only_into_a_checkout(tmp_path: Path):
     with pytest.raises(DataError, match=r"no package.xml"):
-        parameters_table.write(tmp_path)
+        document.write(tmp_path)
     (tmp_path / "package.xml").touch()
-    (tmp_path / "config").mkdir()
-    assert parameters_table.write(tmp_path) == [tmp_path / "config/segment.yaml"]
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{parameters_table.BEGIN}{parameters_table.END}\n")
-    assert readme in parameters_table.write(tmp_path)
-    assert parameters_table.table() in readme.read_text(encoding="utf-8")
-    assert (tmp_path / "config/segment.yaml").read_text() == parameters_table.yaml_text()
+    for folder in ("config", "docs"):
+        (tmp_path / folder).mkdir()
+    config, page = tmp_path / "config/segment.yaml", tmp_path / "docs/parameters.md"
+    assert document.write(tmp_path) == [config, page]
+    assert config.read_text(encoding="utf-8") == document.yaml_text()
+    assert page.read_text(encoding="utf-8") == document.page()
 
 
 def test_the_command_prints_both_and_refuses_what_it_does_not_know(
     capsys: pytest.CaptureFixture[str],
 ):
-    assert parameters_table.main([]) == 0
+    assert document.main([]) == 0
     printed = capsys.readouterr().out
-    assert parameters_table.yaml_text() in printed
-    assert parameters_table.table() in printed
-    assert parameters_table.main(["--wrong"]) == 2
+    assert document.yaml_text() in printed
+    assert document.table() in printed
+    assert document.main(["--wrong"]) == 2
     assert "usage:" in capsys.readouterr().err
 
 
@@ -123,9 +105,7 @@ def test_a_launch_argument_is_its_parameter(name: str):
 def test_every_parameter_is_described_and_takes_its_default(name: str):
     assert FIELDS[name].metadata["description"]
     assert checked(name, DEFAULTS[name]) == DEFAULTS[name]
-    assert yaml.safe_load(parameters_table.yaml_text())["/**"]["ros__parameters"].keys() == (
-        FIELDS.keys()
-    )
+    assert yaml.safe_load(document.yaml_text())["/**"]["ros__parameters"].keys() == (FIELDS.keys())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bisenet_ros.ros.player.schedule import REMEMBERED, Schedule
+from bisenet_ros.ros.player.schedule import MAX_SHIFTS, Schedule
 
 S = 10**9
 WALL = 1_800_000_000 * S
@@ -107,6 +107,6 @@ def test_messages_beside_the_frames_keep_their_distance_to_them():
 
 def test_memory_is_bounded():
     plan = schedule(Clocks())
-    for recorded in range(1, 3 * REMEMBERED):
+    for recorded in range(1, 3 * MAX_SHIFTS):
         plan.due(recorded * 1000)
-    assert len(plan._shifts) == REMEMBERED
+    assert len(plan._shifts) == MAX_SHIFTS

@@ -1,71 +1,75 @@
-"""When the node gives up resolution, and when it takes it back."""
+"""When the node lowers its input resolution, and when it raises it again."""
 
 import pytest
 
-from bisenet_ros.ros.segmentation.adaptive_resolution import CALM, Ladder, ladder_sizes
+from bisenet_ros.ros.segmentation.adaptive_resolution import (
+    STEP_UP_DELAY_S,
+    ResolutionController,
+    resolution_steps,
+)
 
 SIZES = [(512, 1024), (384, 768), (256, 512)]
 PERIOD = 0.1
 
 
-def run(ladder: Ladder, now: float, seconds: float, cost: float) -> float:
-    """Let batches come at the period's pace; ``cost`` is seconds at full size."""
+def run(controller: ResolutionController, now: float, seconds: float, cost: float) -> float:
+    """Feed one batch per period; ``cost`` is seconds at full size."""
     end = now + seconds
     while now < end:
-        height, width = ladder.sizes[ladder.index]
-        ladder.note(now, cost * height * width / (512 * 1024), PERIOD)
+        height, width = controller.sizes[controller.index]
+        controller.add_batch(now, cost * height * width / (512 * 1024), PERIOD)
         now += PERIOD
     return now
 
 
 def test_a_fast_machine_keeps_its_resolution():
-    ladder = Ladder(SIZES)
-    run(ladder, 0, 60, 0.09)
-    assert ladder.index == 0
+    controller = ResolutionController(SIZES)
+    run(controller, 0, 60, 0.09)
+    assert controller.index == 0
 
 
-def test_a_slow_one_steps_down_until_it_holds_the_rate():
-    ladder = Ladder(SIZES)
-    run(ladder, 0, 5, 0.15)  # 0.084 at three quarters
-    assert ladder.index == 1
-    ladder = Ladder(SIZES)
-    run(ladder, 0, 5, 0.3)
-    assert ladder.index == 2
+def test_a_slow_machine_steps_down_until_it_meets_the_rate():
+    controller = ResolutionController(SIZES)
+    run(controller, 0, 5, 0.15)  # 0.084 at three quarters
+    assert controller.index == 1
+    controller = ResolutionController(SIZES)
+    run(controller, 0, 5, 0.3)
+    assert controller.index == 2
 
 
-def test_the_smallest_size_is_the_end():
-    ladder = Ladder(SIZES)
-    run(ladder, 0, 30, 5.0)
-    assert ladder.index == 2
+def test_never_steps_below_the_smallest_size():
+    controller = ResolutionController(SIZES)
+    run(controller, 0, 30, 5.0)
+    assert controller.index == 2
 
 
-def test_it_steps_up_again_when_the_machine_has_cooled():
-    ladder = Ladder(SIZES)
-    now = run(ladder, 0, 5, 0.15)
-    assert ladder.index == 1
-    now = run(ladder, now, CALM / 2, 0.05)
-    assert ladder.index == 1  # not at the first good batch
-    run(ladder, now, 2 * CALM, 0.05)
-    assert ladder.index == 0
+def test_steps_up_again_when_the_machine_is_faster():
+    controller = ResolutionController(SIZES)
+    now = run(controller, 0, 5, 0.15)
+    assert controller.index == 1
+    now = run(controller, now, STEP_UP_DELAY_S / 2, 0.05)
+    assert controller.index == 1  # not at the first good batch
+    run(controller, now, 2 * STEP_UP_DELAY_S, 0.05)
+    assert controller.index == 0
 
 
-def test_a_size_that_hardly_fits_is_not_tried_again_and_again():
-    ladder = Ladder(SIZES)
+def test_a_size_that_does_not_fit_is_retried_ever_less_often():
+    controller = ResolutionController(SIZES)
     changes, before, now = 0, 0, 0.0
     while now < 300:
-        # Looks as if it fitted from below, and does not: the larger size costs more than pixels.
-        cost = 0.12 if ladder.index == 0 else 0.07
-        now = run(ladder, now, PERIOD, cost)
-        changes += ladder.index != before
-        before = ladder.index
+        # The larger size seems to fit but does not: it costs more than its pixel count suggests.
+        cost = 0.12 if controller.index == 0 else 0.07
+        now = run(controller, now, PERIOD, cost)
+        changes += controller.index != before
+        before = controller.index
     assert changes <= 16  # without the doubling there would be fifty
 
 
-def test_without_a_rate_there_is_nothing_to_hold():
-    ladder = Ladder(SIZES)
+def test_without_a_rate_the_size_stays():
+    controller = ResolutionController(SIZES)
     for i in range(100):
-        assert ladder.note(i, 9.0, 0) is False
-    assert ladder.index == 0
+        assert controller.add_batch(i, 9.0, 0) is False
+    assert controller.index == 0
 
 
 @pytest.mark.parametrize(
@@ -76,5 +80,5 @@ def test_without_a_rate_there_is_nothing_to_hold():
         ((32, 32), [(32, 32)]),
     ],
 )
-def test_steps_are_multiples_of_32_but_for_the_first(size, sizes):
-    assert ladder_sizes(size) == sizes
+def test_steps_are_multiples_of_32_except_the_first(size, sizes):
+    assert resolution_steps(size) == sizes

@@ -147,7 +147,7 @@ def test_under_simulated_time_the_rate_follows_the_clock(tmp_path, domain, small
         rig.peer.spin_until(lambda: clock.get_subscription_count() > 0, "ears on /clock")
         camera = rig.advertise(Image, "/camera/image_raw")
 
-        def tell(tenths: float) -> None:
+        def on_progress(tenths: float) -> None:
             message = Clock()
             message.clock.sec, rest = divmod(int(tenths * 100_000_000), 1_000_000_000)
             message.clock.nanosec = rest
@@ -155,7 +155,7 @@ def test_under_simulated_time_the_rate_follows_the_clock(tmp_path, domain, small
 
         def step(tenths: float) -> None:
             """Move the clock and send frames until the tick's one mask is there."""
-            tell(tenths)
+            on_progress(tenths)
             seen = len(rig.masks)
             rig.peer.spin_until(
                 lambda: (

@@ -168,8 +168,8 @@ def test_best_effort_losses_are_reported_with_the_remedy(tmp_path, domain, small
         rig.close()
 
 
-def test_a_node_that_cannot_hold_its_rate_gives_up_resolution(tmp_path, domain, small_weights):
-    """No machine segments a thousand frames a second: the ladder is taken to its end."""
+def test_a_node_that_cannot_meet_its_rate_lowers_the_resolution(tmp_path, domain, small_weights):
+    """No machine segments a thousand frames a second: it steps down to the smallest size."""
     options = ("adaptive:=true", "rate:=1000.0")
     rig = Rig(domain, tmp_path, f"weights:={small_weights}", *options, *BASE)
     try:
@@ -182,7 +182,7 @@ def test_a_node_that_cannot_hold_its_rate_gives_up_resolution(tmp_path, domain, 
             return latest.get("input_size") == "64x64"  # half of 128x96 in multiples of 32
 
         rig.peer.spin_until(smallest, "the smallest input size")
-        assert "from now on" in rig.process.output
+        assert "input size is now" in rig.process.output
         assert rig.set(adaptive=False)[0][0] is False  # not while configured
     finally:
         rig.close()

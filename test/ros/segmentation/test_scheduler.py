@@ -19,7 +19,7 @@ class HandClock:
 
 
 def at_once(scheduler: Scheduler) -> list:
-    return scheduler.next_batch(patience=0)
+    return scheduler.next_batch(timeout_s=0)
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def clock():
 
 def test_the_newest_frame_of_a_tick_wins(clock):
     scheduler = Scheduler(["a"], 10, clock, wall=False)
-    assert scheduler.offer("a", 1) is False
+    assert scheduler.submit("a", 1) is False
     assert at_once(scheduler) == [("a", 1)]
-    assert scheduler.offer("a", 2) is False
-    assert scheduler.offer("a", 3) is True  # 2 is superseded
+    assert scheduler.submit("a", 2) is False
+    assert scheduler.submit("a", 3) is True  # 2 is superseded
     assert at_once(scheduler) == []
     clock.now = NANO // 10
     assert at_once(scheduler) == [("a", 3)]
@@ -43,15 +43,15 @@ def test_a_frame_that_comes_during_a_tick_does_not_wait_for_the_next(clock):
     scheduler = Scheduler(["a"], 10, clock, wall=False)
     clock.now = int(0.23 * NANO)
     assert at_once(scheduler) == []
-    scheduler.offer("a", "late")
+    scheduler.submit("a", "late")
     assert at_once(scheduler) == [("a", "late")]
 
 
 def test_frames_that_wait_at_a_tick_are_one_batch(clock):
     scheduler = Scheduler(["a", "b", "c"], 10, clock, wall=False)
-    scheduler.offer("a", 1), scheduler.offer("b", 2), scheduler.offer("c", 3)
+    scheduler.submit("a", 1), scheduler.submit("b", 2), scheduler.submit("c", 3)
     assert at_once(scheduler) == [("a", 1), ("b", 2), ("c", 3)]
-    scheduler.offer("c", 4), scheduler.offer("a", 5)
+    scheduler.submit("c", 4), scheduler.submit("a", 5)
     clock.now = NANO // 10
     assert at_once(scheduler) == [("a", 5), ("c", 4)]
 
@@ -61,7 +61,7 @@ def test_a_missed_stretch_of_ticks_is_not_caught_up(clock):
     clock.now = 50 * NANO
     served = 0
     for i in range(5):
-        scheduler.offer("a", i)
+        scheduler.submit("a", i)
         served += len(at_once(scheduler))
     assert served == 1
 
@@ -69,27 +69,27 @@ def test_a_missed_stretch_of_ticks_is_not_caught_up(clock):
 def test_rate_zero_hands_out_every_frame(clock):
     scheduler = Scheduler(["a"], 0, clock, wall=False)
     for i in range(5):
-        scheduler.offer("a", i)
+        scheduler.submit("a", i)
         assert at_once(scheduler) == [("a", i)]
 
 
 def test_a_clock_that_jumps_back_does_not_stall(clock):
     scheduler = Scheduler(["a"], 10, clock, wall=False)
     clock.now = 90 * NANO
-    scheduler.offer("a", 1)
+    scheduler.submit("a", 1)
     assert at_once(scheduler)
     clock.now = 3 * NANO
-    scheduler.offer("a", 2)
+    scheduler.submit("a", 2)
     assert at_once(scheduler) == [("a", 2)]
     clock.now += NANO // 10
-    scheduler.offer("a", 3)
+    scheduler.submit("a", 3)
     assert at_once(scheduler) == [("a", 3)]
 
 
 def test_a_clock_that_stands_serves_one_frame(clock):
     scheduler = Scheduler(["a"], 10, clock, wall=False)
     for i in range(4):
-        scheduler.offer("a", i)
+        scheduler.submit("a", i)
         at_once(scheduler)
     clock.now += NANO // 10
     assert at_once(scheduler) == [("a", 3)]
@@ -97,11 +97,11 @@ def test_a_clock_that_stands_serves_one_frame(clock):
 
 def test_a_new_rate_holds_from_now_on(clock):
     scheduler = Scheduler(["a"], 1, clock, wall=False)
-    scheduler.offer("a", 1)
+    scheduler.submit("a", 1)
     assert at_once(scheduler)
     clock.now = NANO // 2
     scheduler.set_rate(100)
-    scheduler.offer("a", 2)
+    scheduler.submit("a", 2)
     assert at_once(scheduler) == []  # the change itself grants no extra frame
     clock.now += NANO // 100
     assert at_once(scheduler) == [("a", 2)]
@@ -120,7 +120,7 @@ def test_never_more_inferences_than_ticks_and_no_frame_twice(rate, gaps):
     superseded = 0
     for i, gap in enumerate(gaps):
         clock.now += gap
-        superseded += scheduler.offer("a", i)
+        superseded += scheduler.submit("a", i)
         served += [frame for _, frame in at_once(scheduler)]
     clock.now += NANO
     served += [frame for _, frame in at_once(scheduler)]
@@ -147,7 +147,7 @@ def test_a_camera_at_the_nodes_own_rate_loses_no_frame(phase, jitter):
     for moment, arrives in sorted([(t, True) for t in arrivals] + [(t, False) for t in ticks]):
         clock.now = int(moment) + 1
         if arrives:
-            superseded += scheduler.offer("a", moment)
+            superseded += scheduler.submit("a", moment)
         served += len(at_once(scheduler))
     assert superseded == 0
     assert served == len(jitter)
@@ -155,10 +155,10 @@ def test_a_camera_at_the_nodes_own_rate_loses_no_frame(phase, jitter):
 
 def test_the_worker_sleeps_until_the_tick_and_wakes_for_a_stop():
     scheduler = Scheduler(["a"], 20.0)
-    scheduler.offer("a", 0)
-    assert scheduler.next_batch(patience=1)
-    scheduler.offer("a", 1)
-    assert scheduler.next_batch(patience=5) == [("a", 1)]
+    scheduler.submit("a", 0)
+    assert scheduler.next_batch(timeout_s=1)
+    scheduler.submit("a", 1)
+    assert scheduler.next_batch(timeout_s=5) == [("a", 1)]
     ended = threading.Event()
 
     def wait() -> None:
@@ -173,8 +173,8 @@ def test_the_worker_sleeps_until_the_tick_and_wakes_for_a_stop():
     assert scheduler.next_batch() == []
 
 
-def test_patience_runs_out():
+def test_next_batch_times_out():
     scheduler: Scheduler = Scheduler(["a"], 15.0)
     before = time.monotonic()
-    assert scheduler.next_batch(patience=0.05) == []
+    assert scheduler.next_batch(timeout_s=0.05) == []
     assert time.monotonic() - before >= 0.05
