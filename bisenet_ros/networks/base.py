@@ -40,17 +40,18 @@ class SegmentationNetwork(nn.Module):
             them faster than the rest.
         auxiliary_prefixes: prefixes of the modules that only training needs.
         auxiliary_weight: the paper's weight of each auxiliary loss.
+        smallest_batch: images that a training step needs; 2 where a batch norm follows a global
+            mean, since it would see one value per channel of a single image.
     """
 
     architecture: str
     stride: int
     multiple: int
     config: Any
-    heads: tuple[str, ...] = ("head", "aux")  # until BiSeNetV2 is on this interface
-    options: Any
     head_prefixes: tuple[str, ...] = ("head", "aux")
     auxiliary_prefixes: tuple[str, ...] = ("aux",)
     auxiliary_weight: float = 1.0
+    smallest_batch: int = 1
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -59,6 +60,14 @@ class SegmentationNetwork(nn.Module):
     def check_size(self, images: Tensor) -> None:
         """Raise ValueError unless height and width are positive multiples of ``multiple``."""
         check_size(images, self.multiple, type(self).__name__)
+
+    def check_batch(self, images: Tensor) -> None:
+        """Raise ValueError if training on fewer images than ``smallest_batch``."""
+        if self.training and images.shape[0] < self.smallest_batch:
+            raise ValueError(
+                f"{type(self).__name__} got {images.shape[0]} image to train on; it takes at least "
+                f"{self.smallest_batch} a batch, since it normalises a global mean over the batch"
+            )
 
     def for_inference(self: Network) -> Network:
         """A copy in eval mode without the auxiliary heads."""

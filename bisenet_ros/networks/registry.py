@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.bisenetv2 import (
+    BiSeNetV2,
+    BiSeNetV2Config,
+    BiSeNetV2Large,
+    BiSeNetV2LargeConfig,
+)
 from bisenet_ros.networks.deeplabv2 import DeepLabV2, DeepLabV2Config
 from bisenet_ros.networks.deeplabv3 import DeepLabV3, DeepLabV3Config
 from bisenet_ros.networks.deeplabv3plus import DeepLabV3Plus, DeepLabV3PlusConfig
@@ -14,7 +20,13 @@ from bisenet_ros.networks.pspnet import PSPNet, PSPNetConfig
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """One network: its class, built from ``config``, and one line for people who choose."""
+    """One network.
+
+    Attributes:
+        network: its class, built from ``config``; its ``architecture`` is its name here.
+        config: a frozen dataclass of plain values, ``num_classes`` first.
+        help: one line for people who choose.
+    """
 
     network: type[SegmentationNetwork]
     config: type
@@ -24,6 +36,8 @@ class NetworkSpec:
 NETWORKS = {
     spec.network.architecture: spec
     for spec in (
+        NetworkSpec(BiSeNetV2, BiSeNetV2Config, "two branches, guided aggregation; the default"),
+        NetworkSpec(BiSeNetV2Large, BiSeNetV2LargeConfig, "BiSeNetV2, twice as wide and deeper"),
         NetworkSpec(DeepLabV2, DeepLabV2Config, "dilated ResNet-101, four summed classifiers"),
         NetworkSpec(DeepLabV3, DeepLabV3Config, "dilated backbone, atrous pyramid pooling"),
         NetworkSpec(DeepLabV3Plus, DeepLabV3PlusConfig, "DeepLab v3 and a decoder at 1/4"),
@@ -33,7 +47,16 @@ NETWORKS = {
 
 
 def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
-    """An initialised network; ValueError if there is no such name or option."""
+    """An initialised network in training mode.
+
+    Args:
+        name: a key of ``NETWORKS``.
+        num_classes: channels of the logits.
+        options: other fields of the network's config.
+
+    Raises:
+        ValueError: there is no such network or option, or a value is out of range.
+    """
     if name not in NETWORKS:
         raise ValueError(f"network is {name!r}; expected one of {', '.join(NETWORKS)}")
     spec = NETWORKS[name]
