@@ -160,9 +160,8 @@ def adaptive_mean(x: Tensor, bins: int) -> Tensor:
     """``adaptive_avg_pool2d(x, bins)`` of slices, which every exporter knows at any size."""
     for dim in (2, 3):
         size = x.shape[dim]
-        slices = [
-            x.narrow(dim, i * size // bins, -(-(i + 1) * size // bins) - i * size // bins)
-            for i in range(bins)
-        ]
+        # Rounded up without negative numbers: ONNX divides whole numbers towards zero.
+        spans = [(i * size // bins, ((i + 1) * size + bins - 1) // bins) for i in range(bins)]
+        slices = [x.narrow(dim, start, end - start) for start, end in spans]
         x = torch.cat([s.mean(dim=dim, keepdim=True) for s in slices], dim=dim)
     return x
