@@ -118,10 +118,10 @@ def _check_file(path: Path) -> None:
 def _not_safetensors(path: Path, error: Exception) -> WeightsError:
     start = path.open("rb").read(8)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        return WeightsError(
-            f"{path} is a PyTorch pickle, which can run code when opened, and was not opened; "
-            "expected a .safetensors file: create one with python -m bisenet_ros convert"
-        )
+        # Not above: the converters are built on this module.
+        from bisenet_ros.checkpoints.convert.suggestion import refusal
+
+        return WeightsError(refusal(path))
     return WeightsError(
         f"{path} is not a complete safetensors file ({path.stat().st_size} bytes; {error}); "
         "it may be truncated: copy or download it again"

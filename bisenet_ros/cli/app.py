@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion.",
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
+    "convert": "Make a weights file from another project's checkpoint.",
     "inspect": "Check a weights file and print its model card.",
 }
 

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
-from bisenet_ros.networks.layers import ConvBNReLU, conv, conv_bn, initialise
+from bisenet_ros.networks.checks import check_choices
+from bisenet_ros.networks.layers import ConvBNReLU, conv_bn, initialise
 
 AGGREGATIONS = ("nearest", "bilinear", "bilinear_aligned")
+AUXILIARY_HEADS = ("expanded", "plain")
 STRIDE = 8  # input pixels per logit
 MULTIPLE = 32  # the deepest stage is at 1/32, so sides must be multiples of it
 
@@ -41,8 +43,11 @@ class BiSeNetV2Config:
         head_width: channels inside the segmentation head.
         aggregation: upsampling inside the guided aggregation layer: ``nearest``, ``bilinear``
             (align_corners=False) or ``bilinear_aligned`` (align_corners=True).
+        aggregation_bias: give the 1×1 convolutions of the aggregation a bias (mmsegmentation).
         auxiliary: build the paper's four booster heads, which run in training mode only.
         auxiliary_width: channels inside the booster heads.
+        auxiliary_head: ``expanded`` for heads that double the size and widen before they classify,
+            ``plain`` for heads like the main one (CoinCheung until September 2020).
     """
 
     num_classes: int
@@ -50,14 +55,19 @@ class BiSeNetV2Config:
     depth: int = 1
     head_width: int = 1024
     aggregation: str = "nearest"
+    aggregation_bias: bool = False
     auxiliary: bool = True
     auxiliary_width: int = 128
+    auxiliary_head: str = "expanded"
 
     def __post_init__(self) -> None:
-        if self.aggregation not in AGGREGATIONS:
-            raise ValueError(
-                f"aggregation is {self.aggregation!r}; expected one of {', '.join(AGGREGATIONS)}"
-            )
+        check_choices(
+            self,
+            aggregation=AGGREGATIONS,
+            aggregation_bias=(False, True),
+            auxiliary=(False, True),
+            auxiliary_head=AUXILIARY_HEADS,
+        )
         for name, most in LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -101,14 +111,17 @@ class BiSeNetV2(SegmentationNetwork):
         channels = 16 * config.width
         self.detail = DetailBranch(config.width)
         self.segment = SemanticBranch(config.width, config.depth)
-        self.bga = GuidedAggregation(128 * config.width, config.aggregation)
+        self.bga = GuidedAggregation(
+            128 * config.width, config.aggregation, config.aggregation_bias
+        )
         self.head = Head(128 * config.width, config.head_width, config.num_classes)
         if config.auxiliary:
             middle, n = config.auxiliary_width, config.num_classes
-            self.aux2 = Head(channels, middle, n, expansion=4)
-            self.aux3 = Head(2 * channels, middle, n, expansion=8)
-            self.aux4 = Head(4 * channels, middle, n, expansion=16)
-            self.aux5_4 = Head(8 * channels, middle, n, expansion=32)
+            expanded = config.auxiliary_head == "expanded"
+            self.aux2 = Head(channels, middle, n, expansion=4 if expanded else None)
+            self.aux3 = Head(2 * channels, middle, n, expansion=8 if expanded else None)
+            self.aux4 = Head(4 * channels, middle, n, expansion=16 if expanded else None)
+            self.aux5_4 = Head(8 * channels, middle, n, expansion=32 if expanded else None)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -259,17 +272,17 @@ class ContextEmbedding(nn.Module):
 class GuidedAggregation(nn.Module):
     """Bilateral guided aggregation (section 3.3, figure 6): → 128, H/8, W/8."""
 
-    def __init__(self, channels: int, aggregation: str) -> None:
+    def __init__(self, channels: int, aggregation: str, bias: bool = False) -> None:
         super().__init__()
         c = channels
         self.aggregation = aggregation
-        self.left1 = nn.Sequential(*conv_bn(c, c, groups=c), conv(c, c, kernel=1))
+        self.left1 = nn.Sequential(*conv_bn(c, c, groups=c), nn.Conv2d(c, c, 1, bias=bias))
         self.left2 = nn.Sequential(
             *conv_bn(c, c, stride=2),
             nn.AvgPool2d(3, stride=2, padding=1),
         )
         self.right1 = nn.Sequential(*conv_bn(c, c))
-        self.right2 = nn.Sequential(*conv_bn(c, c, groups=c), conv(c, c, kernel=1))
+        self.right2 = nn.Sequential(*conv_bn(c, c, groups=c), nn.Conv2d(c, c, 1, bias=bias))
         self.conv = nn.Sequential(*conv_bn(c, c), nn.ReLU(inplace=True))
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:

@@ -17,23 +17,36 @@ class ConvBNReLU(nn.Sequential):
         kernel: side of the square kernel; padding keeps the size at stride 1.
         stride: 1 or 2.
         groups: ``in_channels`` for a depthwise convolution.
+        dilation: distance between the kernel's taps.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
-        self.conv = conv(in_channels, out_channels, kernel, stride, groups)
+        self.conv = conv(in_channels, out_channels, kernel, stride, groups, dilation)
         self.bn = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
 
 
 def conv(
-    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, groups: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
 ) -> nn.Conv2d:
     """A convolution without bias, padded to keep the size at stride 1."""
+    padding = dilation * (kernel // 2)
     return nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False
     )
 
 

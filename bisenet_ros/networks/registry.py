@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.bisenetv1 import BiSeNetV1, BiSeNetV1Config
 from bisenet_ros.networks.bisenetv2 import (
     BiSeNetV2,
     BiSeNetV2Config,
     BiSeNetV2Large,
     BiSeNetV2LargeConfig,
 )
+from bisenet_ros.networks.deeplabv2 import DeepLabV2, DeepLabV2Config
+from bisenet_ros.networks.deeplabv3 import DeepLabV3, DeepLabV3Config
+from bisenet_ros.networks.deeplabv3plus import DeepLabV3Plus, DeepLabV3PlusConfig
+from bisenet_ros.networks.pspnet import PSPNet, PSPNetConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ NETWORKS = {
     for spec in (
         NetworkSpec(BiSeNetV2, BiSeNetV2Config, "two branches, guided aggregation; the default"),
         NetworkSpec(BiSeNetV2Large, BiSeNetV2LargeConfig, "BiSeNetV2, twice as wide and deeper"),
+        NetworkSpec(BiSeNetV1, BiSeNetV1Config, "a spatial path beside a ResNet with attention"),
+        NetworkSpec(DeepLabV2, DeepLabV2Config, "dilated ResNet-101, four summed classifiers"),
+        NetworkSpec(DeepLabV3, DeepLabV3Config, "dilated backbone, atrous pyramid pooling"),
+        NetworkSpec(DeepLabV3Plus, DeepLabV3PlusConfig, "DeepLab v3 and a decoder at 1/4"),
+        NetworkSpec(PSPNet, PSPNetConfig, "dilated ResNet, pyramid pooling"),
     )
 }
 
