@@ -25,6 +25,10 @@ class WeightsError(BisenetError):
     """A weights file is missing, broken, or does not match the other arguments."""
 
 
+class NonFiniteOutput(WeightsError):
+    """A network computes NaN or infinity, so its masks would mean nothing."""
+
+
 class BarNotMet(BisenetError):
     """A measured value misses the threshold set by the caller."""
 

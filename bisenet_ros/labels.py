@@ -37,6 +37,9 @@ class LabelSet:
                 f"the label set has {len(self.names)} names and {len(self.colours)} colours; "
                 "expected as many of each"
             )
+        for name in self.names:
+            if not name.isprintable() or not name.strip():
+                raise ValueError(f"class name {name!r} is empty or not printable")
         for name, colour in zip(self.names, self.colours, strict=True):
             if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
                 raise ValueError(

@@ -10,6 +10,7 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 
 FORMAT = "bisenet_ros"
 FORMAT_VERSION = 1
+MAX_MEAN, MIN_STD, MAX_STD = 10.0, 1e-4, 100.0  # beyond these no normalisation makes sense
 # Names that early files used for two options of BiSeNetV2.
 RENAMED_OPTIONS = {"boosters": "auxiliary", "booster_width": "auxiliary_width"}
 
@@ -42,9 +43,11 @@ class ModelCard:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+        if len(self.mean) != 3 or not all(abs(value) <= MAX_MEAN for value in self.mean):
+            raise ValueError(f"mean is {self.mean}; expected three numbers of images scaled to 0–1")
+        if len(self.std) != 3 or not all(MIN_STD <= value <= MAX_STD for value in self.std):
             raise ValueError(
-                f"mean is {self.mean} and std is {self.std}; expected three numbers each, std > 0"
+                f"std is {self.std}; expected three numbers from {MIN_STD:g} to {MAX_STD:g}"
             )
         if len(self.resolution) != 2 or not all(1 <= side <= 8192 for side in self.resolution):
             raise ValueError(
@@ -111,7 +114,7 @@ class ModelCard:
                 licence=str(values["licence"]),
                 command=str(values["command"]),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"its metadata is invalid ({type(error).__name__}: {error})"
             ) from error

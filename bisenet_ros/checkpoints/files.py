@@ -18,6 +18,8 @@ from bisenet_ros.checkpoints.card import ModelCard
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork, build
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+INTEGERS = (torch.int64,)
 MAX_BYTES = 4 << 30  # far more than any network of this package needs
 
 
@@ -163,6 +165,11 @@ def _check_tensors(path: Path, expected: dict[str, Any], tensors: dict[str, Tens
                 f"{path}: {name} has shape {tuple(tensor.shape)}; "
                 f"its card implies {tuple(expected[name].shape)}"
             )
+        if tensor.dtype not in (FLOATS if expected[name].is_floating_point() else INTEGERS):
+            kinds = "a float of 16 to 64 bits" if expected[name].is_floating_point() else "int64"
+            raise WeightsError(f"{path}: {name} is {tensor.dtype}; expected {kinds}")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise WeightsError(f"{path}: {name} has negative variances; train or copy it again")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise WeightsError(
                 f"{path}: {name} contains NaN or infinity; train or copy the file again"

@@ -219,6 +219,9 @@ def _jpeg_size(view: memoryview) -> tuple[int, int]:
         if marker == 0xFF:  # fill byte
             position += 1
             continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these have no length
+            position += 2
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return (
                 int.from_bytes(view[position + 5 : position + 7], "big"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bisenet_ros.errors import ArgumentError, DataError, WeightsError
+from bisenet_ros.errors import ArgumentError, DataError, NonFiniteOutput, WeightsError
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
@@ -109,10 +109,21 @@ class Segmenter:
         return self.engine.pipeline(images, orders, requests)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run on 1 to ``batch`` grey images, so that the first real frames are not delayed."""
-        grey = np.full((*self.input_size, 3), 114, np.uint8)
-        for count in range(1, batch + 1):
-            self([grey] * count)
+        """Run on 1 to ``batch`` images, so that the first real frames are not delayed.
+
+        Raises:
+            NonFiniteOutput: the network computes NaN or infinity for grey, black, white or noise.
+        """
+        size = (*self.input_size, 3)
+        grey = np.full(size, 114, np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+        try:
+            for image in (np.zeros(size, np.uint8), np.full(size, 255, np.uint8), noise):
+                self([image])
+            for count in range(1, batch + 1):
+                self([grey] * count)
+        except NonFiniteOutput as error:
+            raise NonFiniteOutput(f"{self.weights}: {error}") from error
 
     def _resolve_size(
         self, model: RunnableModel, requested: tuple[int, int] | None

@@ -35,6 +35,9 @@ def _on_signal(sign: int, frame: FrameType | None) -> None:
         # Nothing needs closing yet, and the import or model loading in progress would not check
         # a flag for seconds.
         os._exit(0)
+    # `ros2 run` and a terminal both pass Ctrl-C on, so a second signal comes while the node ends.
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)
     _stop.set()
 
 

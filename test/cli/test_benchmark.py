@@ -48,7 +48,7 @@ def test_the_file_holds_what_the_specification_says(tmp_path, small_weights, cap
         assert 0 < sum(parts) <= 3 * row["median_ms"]
     assert 0 <= ours["mask_disagreement"] < 0.005
     assert ours["engine"] == "torch" and ours["why"] and ours["ratio_to_usual"] > 0
-    assert found["machine"]["cpu"] and found["machine"]["threads"] == 2
+    assert found["machine"]["processor"] and found["machine"]["threads"] == 2
     assert found["weights"] == small_weights.name and found["classes"] == 3
     assert "camvid_drive" in found["frames"]
     words = capsys.readouterr().out
@@ -89,7 +89,7 @@ def children() -> set[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_busy_processes_are_measured_beside_and_ended(tmp_path, small_weights):
     before = children()
-    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--cpu_load", 2)
+    found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--cpu-load", 2)
     assert [row["busy"] for row in found["rows"]] == [0, 0, 2, 2]
     assert {row["name"].partition(",")[0] for row in found["rows"]} == {"usual", "bisenet_ros"}
     assert found["rows"][-1]["times_quiet"] > 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from harness import Peer, Process, own_domain
 
+from bisenet_ros.system.shared_memory import remove_stale_segments
+
 
 @pytest.fixture
 def domain() -> Iterator[int]:
@@ -40,3 +42,8 @@ def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., Process]]:
         if process.child.poll() is None:
             process.child.kill()
             process.child.wait()
+
+
+def pytest_sessionfinish() -> None:
+    """Leave /dev/shm as it was: killed processes cannot remove their segments themselves."""
+    remove_stale_segments()

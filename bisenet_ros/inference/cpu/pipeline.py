@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from bisenet_ros.errors import NonFiniteOutput
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
 from bisenet_ros.inference.cpu.overlay import blend
@@ -42,6 +43,10 @@ class CpuPipeline:
         prepared = time.perf_counter()
         logits = self.engine.forward(batch, self.input_size).numpy()
         forwarded = time.perf_counter()
+        if not np.isfinite(logits).all():
+            raise NonFiniteOutput(
+                "the network computes NaN or infinity; use other weights or precision fp32"
+            )
         results = [
             self._postprocess(image, order, scores, request)
             for image, order, scores, request in zip(images, orders, logits, requests, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bisenet_ros.errors import NonFiniteOutput
 from bisenet_ros.inference.cpu import fused_conv
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.input_encoding import PixelTable, fold_normalisation
@@ -37,6 +38,10 @@ class TorchEngine:
         self.stride, self.multiple = network.stride, network.multiple
         folded = fold_normalisation(inference_graph(network), mean, std)
         self.network: nn.Module = folded.to(compute.device, compute.dtype)
+        if not all(bool(torch.isfinite(p).all()) for p in self.network.parameters()):
+            raise NonFiniteOutput(
+                f"its tensors overflow in {compute.precision}; pass precision fp32 or other weights"
+            )
         channels_last(self.network)
         if self.fuses and compute.device.type == "cpu" and fused_conv.available(compute.dtype):
             fused_conv.fuse(self.network)

@@ -14,6 +14,7 @@ from typing import Any
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference.engines import ENGINES
 
+LOWEST_RATE = 0.01  # Hz; a frame in 100 s
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
@@ -75,7 +76,7 @@ class Parameters:
     )
     rate: float = _parameter(
         15.0,
-        "maximum inference rate per camera, in Hz; 0: every frame",
+        "maximum inference rate per camera, in Hz, at least 0.01; 0: every frame",
         low=0.0,
         high=1000.0,
         live=True,
@@ -119,6 +120,10 @@ class Parameters:
     )
     max_failures: int = _parameter(
         5, "consecutive failed inferences before the model reports ERROR", low=1, high=1000
+    )
+    clean_shared_memory: bool = _parameter(
+        True,
+        "on startup, remove Fast DDS shared-memory segments left behind by killed processes",
     )
     autostart: bool = _parameter(True, "configure and activate the node on startup")
 
@@ -173,6 +178,10 @@ def check_together(parameters: Parameters) -> None:
         raise ArgumentError(
             f"input_width is {parameters.input_width} but input_height is "
             f"{parameters.input_height}; set both, or leave both at 0"
+        )
+    if 0 < parameters.rate < LOWEST_RATE:
+        raise ArgumentError(
+            f"rate is {parameters.rate:g}; expected 0 (every frame) or {LOWEST_RATE:g} to 1000 Hz"
         )
     topics = parameters.topics()
     if len(set(topics)) != len(topics):

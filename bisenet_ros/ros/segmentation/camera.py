@@ -56,8 +56,8 @@ class Camera:
         topic: the base topic; ``/compressed`` is added for that transport.
         prefix: of the output topics: ``~`` or ``~/<name>``.
         parameters: the node's parameters.
-        submit: called with (name, frame) for each valid message; returns whether an older frame
-            was superseded.
+        submit: called with (name, frame) for each valid message; True if an older frame was
+            superseded, None if this one is dropped.
         now: seconds on the node's clock.
     """
 
@@ -68,7 +68,7 @@ class Camera:
         topic: str,
         prefix: str,
         parameters: Parameters,
-        submit: Callable[[str, ReceivedFrame], bool],
+        submit: Callable[[str, ReceivedFrame], bool | None],
         now: Callable[[], float],
     ) -> None:
         self.node, self.name, self.parameters = node, name, parameters
@@ -182,7 +182,10 @@ class Camera:
         except DataError as error:
             self.reject(str(error))
             return
-        if self._submit(self.name, ReceivedFrame(message, received)):
+        superseded = self._submit(self.name, ReceivedFrame(message, received))
+        if superseded is None:
+            self.statistics.dropped()
+        elif superseded:
             self.statistics.superseded()
 
     def _lost_frames(self, offered: dict[str, ReliabilityPolicy]) -> str:

@@ -26,6 +26,7 @@ class ModelFacts:
         last_failure: text of the latest error.
         active: whether the node is in its active state.
         enabled: whether it processes frames.
+        worker_alive: whether the inference thread runs, where there should be one.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class ModelFacts:
     last_failure: str = ""
     active: bool = True
     enabled: bool = True
+    worker_alive: bool = True
 
 
 def camera_status(
@@ -72,7 +74,9 @@ def camera_status(
 def model_status(node: str, facts: ModelFacts) -> DiagnosticStatus:
     """The status of the model."""
     level, message = OK, "running"
-    if facts.failures >= facts.max_failures:
+    if not facts.worker_alive:
+        level, message = ERROR, "the inference thread has ended; deactivate and activate the node"
+    elif facts.failures >= facts.max_failures:
         level = ERROR
         message = f"{facts.failures} consecutive inferences failed: {facts.last_failure}"
     elif facts.failures:

@@ -22,8 +22,9 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.task import Task
 
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.ros.segmentation.node import SegmentationNode
+from bisenet_ros.system.shared_memory import remove_stale_segments
 
 STOP_CHECK_S = 0.1  # seconds between checks of the stop flag
 # Seconds a thread may hold the GIL while another waits for it. Receiving a message takes the GIL
@@ -40,10 +41,21 @@ class FrameExecutor(Executor):
     submits the same task again and again until a pool thread gets the GIL: up to hundreds of
     times per frame, for seconds on end. Nor does its shutdown wait for running callbacks; one
     that ends later finds its guard condition destroyed, which prints an error at exit.
+
+    Args:
+        num_threads: of the pool.
+        on_error: called with what a callback raised; spinning goes on.
+        context: of the nodes; None for the default one.
     """
 
-    def __init__(self, num_threads: int, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        num_threads: int,
+        on_error: Callable[[BaseException], None],
+        context: Context | None = None,
+    ) -> None:
         super().__init__(context=context)
+        self._on_error = on_error
         self._pool = ThreadPoolExecutor(num_threads, "callback")
         self._submitted: list[Task] = []  # to the pool, not yet done
 
@@ -57,15 +69,24 @@ class FrameExecutor(Executor):
             # A pool thread replaced a camera's subscription after rclpy had collected the old one
             # and before it waited on it (ros2/rclpy issue 1355). The next spin finds the new one.
             return
+        except UnicodeDecodeError as error:
+            # A message whose string is not UTF-8 cannot be taken; the next one can.
+            self._on_error(error)
+            return
         if isinstance(entity, Subscription):
             task()
-            task.result()  # raises what the callback raised
+            self._report(task)
         elif task not in self._submitted:
             self._submitted.append(task)
             self._pool.submit(task)
         for done in [task for task in self._submitted if task.done()]:
             self._submitted.remove(done)
-            done.result()
+            self._report(done)
+
+    def _report(self, done: Task) -> None:
+        error = done.exception()
+        if error is not None and not isinstance(error, ExternalShutdownException):
+            self._on_error(error)
 
     def drain(self, timeout_s: float) -> bool:
         """Accept no more callbacks; False if one is still running after ``timeout_s`` seconds."""
@@ -84,13 +105,15 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
         started: called once the node has resources to close.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = SegmentationNode()
     except BisenetError as error:
-        print(f"segmentation_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return error.exit_code
+        return _fail_start(str(error), error.exit_code)
+    except Exception as error:  # a log folder or a namespace that rcl does not accept
+        return _fail_start(" ".join(str(error).split()), ArgumentError.exit_code)
+    if node.parameters.clean_shared_memory and (stale := remove_stale_segments()):
+        node.get_logger().info(f"removed {len(stale)} stale Fast DDS shared-memory segments")
     if node.parameters.autostart:
         node.trigger_configure()
         if node.failure is not None:
@@ -100,7 +123,7 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
         node.trigger_activate()
     started()
     # One can load weights while the other publishes diagnostics.
-    executor = FrameExecutor(num_threads=2)
+    executor = FrameExecutor(num_threads=2, on_error=node.callback_failed)
     executor.add_node(node)
     code = 0
     try:
@@ -112,6 +135,12 @@ def run(arguments: list[str] | None, stop: threading.Event, started: Callable[[]
         traceback.print_exc()
         code = 1
     _shut_down(node, executor, code)
+    return code
+
+
+def _fail_start(reason: str, code: int) -> int:
+    print(f"segmentation_node: {reason}", file=sys.stderr)
+    rclpy.try_shutdown()
     return code
 
 

@@ -66,6 +66,7 @@ class SegmentationNode(LifecycleNode):
         check_together(self.parameters)
         self.add_on_set_parameters_callback(self._set_parameters)
         self.enabled = True
+        self.callback_errors = 0
         self._labels = labels.LabelTopics(self)
         self._own_services = Services(self, self._enable, self._reload)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -163,9 +164,10 @@ class SegmentationNode(LifecycleNode):
     def _use(self, models: Models) -> None:
         """Use these models from the next batch on and publish their labels."""
         segmenter = models.current
-        self.models = models
-        self._weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
+        weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
+        # The model last: whatever fails before it leaves the old one running under its own labels.
         self._labels.publish(segmenter.labels, self.parameters.confidence_threshold)
+        self._weights, self.models = weights, models
         self.get_logger().info(f"engine {segmenter.engine.name}: {segmenter.engine.why}")
         if segmenter.compute.fallback:
             self.get_logger().warning(segmenter.compute.fallback)
@@ -195,10 +197,10 @@ class SegmentationNode(LifecycleNode):
             return [resolved]
         return self.parameters.topics()
 
-    def _submit(self, camera: str, frame: ReceivedFrame) -> bool:
+    def _submit(self, camera: str, frame: ReceivedFrame) -> bool | None:
         scheduler = self.scheduler
         if scheduler is None or not self.enabled:
-            return False
+            return None
         return scheduler.submit(camera, frame)
 
     def _start(self) -> None:
@@ -240,8 +242,15 @@ class SegmentationNode(LifecycleNode):
         idle = True
         if self.worker is not None:
             idle = self.worker.stop()
+        self._drop_pending()
         self.worker = self.scheduler = self._jumps = None
         return idle
+
+    def _drop_pending(self) -> None:
+        """Count the frames that nobody will segment any more as dropped."""
+        if self.scheduler is not None:
+            for camera in self.scheduler.drain():
+                self.cameras[camera].statistics.dropped()
 
     def _release(self) -> None:
         for camera in self.cameras.values():
@@ -282,15 +291,19 @@ class SegmentationNode(LifecycleNode):
         """
         try:
             self._use(self._load(parameters))
-        except (RuntimeError, MemoryError) as error:
-            first = f"{parameters.weights} cannot run: {error}".splitlines()[0]
-            raise BisenetError(first) from error
+        except BisenetError:
+            raise
+        except Exception as error:  # a full GPU, a runtime that refuses the network, a bug
+            first = f"{parameters.weights} cannot run: {type(error).__name__}: {error}"
+            raise BisenetError(first.splitlines()[0]) from error
 
     # -- services ----------------------------------------------------------------------------
 
     def _enable(self, enabled: bool) -> str:
         """Process frames or drop them; everything stays loaded and connected."""
         self.enabled = enabled
+        if not enabled:
+            self._drop_pending()
         return "enabled" if enabled else "disabled: incoming frames are dropped"
 
     def _reload(self) -> str:
@@ -299,6 +312,12 @@ class SegmentationNode(LifecycleNode):
             raise BisenetError("no model is loaded; configure the node first")
         self._swap_model(self.parameters)
         return f"loaded {self._weights}"
+
+    def callback_failed(self, error: BaseException) -> None:
+        """Log and count an exception of a callback; the node goes on."""
+        self.callback_errors += 1
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
+        self.get_logger().error(f"a callback failed: {first}", throttle_duration_sec=1.0)
 
     # -- clock and reports -------------------------------------------------------------------
 
@@ -345,10 +364,14 @@ class SegmentationNode(LifecycleNode):
             last_failure=worker.last_failure if worker is not None else "",
             active=worker is not None,
             enabled=self.enabled,
+            worker_alive=worker is None or worker.alive,
         )
 
     def _model_values(self) -> dict[str, str]:
-        values = {"uptime_s": f"{time.monotonic() - self.started:.1f}"}
+        values = {
+            "uptime_s": f"{time.monotonic() - self.started:.1f}",
+            "callback_errors": str(self.callback_errors),
+        }
         segmenter = self.segmenter
         if segmenter is None:
             return values

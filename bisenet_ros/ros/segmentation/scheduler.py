@@ -17,6 +17,8 @@ from typing import Generic, TypeVar
 Frame = TypeVar("Frame")
 
 NANO = 1_000_000_000
+MAX_WAIT_S = 1.0  # so that no rate and no clock can make the worker wait for ever
+STALLED_S = 0.5  # wall seconds without a change after which a clock counts as stopped
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Scheduler(Generic[Frame]):
         self._stopped = False
         self._rate = rate
         self._origin = now()
+        self._clock_changed = (self._origin, time.monotonic())
 
     def submit(self, camera: str, frame: Frame) -> bool:
         """Store a camera's newest frame; True if it superseded a pending one."""
@@ -81,7 +84,7 @@ class Scheduler(Generic[Frame]):
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return []
-                self._changed.wait(_minimum(left, self._until_tick()))
+                self._changed.wait(_minimum(left, self._until_tick(), MAX_WAIT_S))
         return []
 
     def set_rate(self, rate: float) -> None:
@@ -102,6 +105,14 @@ class Scheduler(Generic[Frame]):
         """Whether :meth:`stop` was called."""
         return self._stopped
 
+    def drain(self) -> list[str]:
+        """Forget the pending frames; the names of their cameras."""
+        with self._changed:
+            cameras = [name for name, slot in self._slots.items() if slot.frame is not None]
+            for name in cameras:
+                self._slots[name].frame = None
+            return cameras
+
     def stop(self) -> None:
         """Make every ``next_batch``, now and later, return an empty list."""
         with self._changed:
@@ -112,24 +123,32 @@ class Scheduler(Generic[Frame]):
         return int((self._now() - self._origin) * self._rate / NANO)
 
     def _due(self) -> list[tuple[str, Frame]]:
-        tick = self._tick()
+        tick, stalled = self._tick(), self._stalled()
         batch = []
         for camera, slot in self._slots.items():
             # `!=`, not `<`: frames must keep flowing after the clock has jumped back.
-            if slot.frame is not None and (not self._rate or slot.served != tick):
+            if slot.frame is not None and (not self._rate or stalled or slot.served != tick):
                 batch.append((camera, slot.frame))
                 slot.frame, slot.served = None, tick
         return batch
 
+    def _stalled(self) -> bool:
+        """Whether sim time stands still: then no tick will come for the last frame of a bag."""
+        now, wall = self._now(), time.monotonic()
+        if self._wall or now != self._clock_changed[0]:
+            self._clock_changed = (now, wall)
+        return wall - self._clock_changed[1] >= STALLED_S
+
     def _until_tick(self) -> float | None:
-        """Seconds to the next tick if a frame is pending and the clock advances by itself."""
+        """Seconds to the next look at the clock if a frame is pending."""
         waiting = any(slot.frame is not None for slot in self._slots.values())
-        if not waiting or not self._wall or not self._rate:
+        if not waiting or not self._rate:
             return None
+        if not self._wall:
+            return STALLED_S
         at = self._origin + (self._tick() + 1) * NANO / self._rate
         return max(0.0, (at - self._now()) / NANO)
 
 
-def _minimum(first: float | None, second: float | None) -> float | None:
-    known = [seconds for seconds in (first, second) if seconds is not None]
-    return min(known) if known else None
+def _minimum(*seconds: float | None) -> float:
+    return min(value for value in seconds if value is not None)

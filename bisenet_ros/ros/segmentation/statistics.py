@@ -13,6 +13,17 @@ WINDOW = 5.0  # seconds covered by rates and percentiles
 MAX_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag restarted
 MIN_STEPS = 8  # between stamps, needed to estimate a camera's period
 MAX_EVENTS = 4096  # kept per window; more than WINDOW seconds at any camera's rate
+# Every received frame is in exactly one of the others but the last.
+COUNTS = (
+    "received",
+    "published",
+    "superseded",
+    "rejected",
+    "failed",
+    "dropped",
+    "pending",
+    "deadline_misses",
+)
 
 
 class Window:
@@ -73,6 +84,7 @@ class CameraStatistics:
         """A message arrived, valid or not; ``stamp`` is its header stamp in seconds, 0 if unset."""
         with self._lock:
             self.counts["received"] += 1
+            self.counts["pending"] += 1
             self._inputs.add(now)
             self.last_input = now
             step = stamp - self._last_stamp
@@ -99,19 +111,26 @@ class CameraStatistics:
 
     def superseded(self) -> None:
         """A newer frame replaced a pending one."""
-        with self._lock:
-            self.counts["superseded"] += 1
+        self._settle("superseded")
 
     def rejected(self, reason: str) -> None:
         """A message was rejected."""
-        with self._lock:
-            self.counts["rejected"] += 1
-            self.last_reject_reason = reason
+        self._settle("rejected")
+        self.last_reject_reason = reason
 
     def failed(self) -> None:
         """A frame was lost to an error inside the model."""
+        self._settle("failed")
+
+    def dropped(self) -> None:
+        """A frame was not segmented because the node is disabled or being deactivated."""
+        self._settle("dropped")
+
+    def _settle(self, outcome: str) -> None:
+        """Move one frame from pending to its outcome, so that the sum always holds."""
         with self._lock:
-            self.counts["failed"] += 1
+            self.counts[outcome] += 1
+            self.counts["pending"] -= 1
 
     def published(
         self, now: float, age: float | None, stages: dict[str, float], late: bool
@@ -126,6 +145,7 @@ class CameraStatistics:
         """
         with self._lock:
             self.counts["published"] += 1
+            self.counts["pending"] -= 1
             self.counts["deadline_misses"] += late
             self._outputs.add(now)
             if age is not None:
@@ -140,10 +160,9 @@ class CameraStatistics:
                 self.last_input = now  # the clock jumped back: measure silence from here
             ages = self._ages.percentiles(now, 50, 95, 99)
             rates = {"input_fps": self._inputs.rate(now), "output_fps": self._outputs.rate(now)}
-            names = ("received", "published", "superseded", "rejected", "failed", "deadline_misses")
             return {
                 **rates,
-                **{name: self.counts[name] for name in names},
+                **{name: self.counts[name] for name in COUNTS},
                 **{f"frame_age_ms_p{p}": age for p, age in zip((50, 95, 99), ages, strict=True)},
                 **{f"{s}_ms_p50": w.percentiles(now, 50)[0] for s, w in self._stages.items()},
             }

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from bisenet_ros.errors import DataError
+from bisenet_ros.errors import DataError, NonFiniteOutput
 from bisenet_ros.inference import Result, Segmenter
 from bisenet_ros.inference.image_encodings import Pixels
 from bisenet_ros.ros import messages
@@ -17,8 +17,10 @@ from bisenet_ros.ros.parameters.definition import Parameters
 from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame
 from bisenet_ros.ros.segmentation.scheduler import Scheduler
 
+RESTART_S = 0.2  # between a failure of the thread itself and its next attempt
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class DecodedFrame:
     """A frame and its pixels."""
 
@@ -67,7 +69,22 @@ class Worker:
         wait([self._running], timeout_s)
         return self._running.done()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is still running."""
+        return not self._running.done()
+
     def _run(self) -> None:
+        while not self.scheduler.stopped:
+            try:
+                self._work()
+            except Exception as error:  # a bug outside the model must not end the thread silently
+                self._note_failure(error)
+                self.logger.error(f"the inference thread failed and restarts: {self.last_failure}")
+                self.logger.debug(traceback.format_exc())
+                time.sleep(RESTART_S)
+
+    def _work(self) -> None:
         while batch := self.scheduler.next_batch():
             started = time.perf_counter()
             decoded = [d for camera, frame in batch if (d := self._decode(camera, frame))]
@@ -95,8 +112,9 @@ class Worker:
                 [d.pixels.order for d in decoded],
                 [d.camera.requested_outputs(parameters) for d in decoded],
             )
-            for item, result in zip(decoded, results, strict=True):
+            for item, result in zip(tuple(decoded), results, strict=True):
                 self._publish(item, result, parameters, started)
+                decoded.remove(item)
             self.failures = 0
             self.done(time.perf_counter() - started)
         except Exception as error:  # whatever the model raises, the node must keep running
@@ -120,8 +138,9 @@ class Worker:
         item.camera.statistics.published(now, age(item.frame, now), stages, late)
 
     def _failed(self, decoded: list[DecodedFrame], error: Exception) -> None:
-        self.failures += 1
-        self.last_failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._note_failure(error)
+        if isinstance(error, NonFiniteOutput):  # the next frame will be no better
+            self.failures = max(self.failures, self.parameters().max_failures)
         for item in decoded:
             item.camera.statistics.failed()
         if not self.scheduler.stopped:
@@ -131,6 +150,10 @@ class Worker:
                 throttle_duration_sec=1.0,
             )
             self.logger.debug(traceback.format_exc())
+
+    def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
+        self.last_failure = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def age(frame: ReceivedFrame, now: float) -> float | None:

@@ -178,3 +178,26 @@ def test_next_batch_times_out():
     before = time.monotonic()
     assert scheduler.next_batch(timeout_s=0.05) == []
     assert time.monotonic() - before >= 0.05
+
+
+def test_the_last_frame_is_served_though_sim_time_has_stopped():
+    scheduler: Scheduler[int] = Scheduler(["a"], 1.0, now=lambda: 5 * NANO, wall=False)
+    scheduler.submit("a", 1)
+    assert scheduler.next_batch(timeout_s=5.0) == [("a", 1)]
+    scheduler.submit("a", 2)  # in the same tick, which will not end
+    assert scheduler.next_batch(timeout_s=5.0) == [("a", 2)]
+
+
+def test_a_rate_of_next_to_nothing_keeps_no_thread_waiting_for_ever():
+    scheduler: Scheduler[int] = Scheduler(["a"], 1e-11)
+    scheduler.submit("a", 1)
+    assert scheduler.next_batch(timeout_s=5.0) == [("a", 1)]
+    scheduler.submit("a", 2)
+    assert scheduler.next_batch(timeout_s=0.05) == []
+
+
+def test_drained_frames_are_named_and_gone():
+    scheduler: Scheduler[int] = Scheduler(["a", "b"], 0.0)
+    scheduler.submit("b", 1)
+    assert scheduler.drain() == ["b"]
+    assert scheduler.next_batch(timeout_s=0.0) == []

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bisenet_ros.ros.segmentation.diagnostics import (
     ERROR,
@@ -147,3 +149,21 @@ def test_the_model_status_follows_failures_and_fallbacks():
     assert model_status("n", ModelFacts(failures=1, last_failure="x")).level == WARN
     status = model_status("n", ModelFacts(failures=5, max_failures=5, last_failure="no memory"))
     assert status.level == ERROR and "no memory" in status.message
+
+
+@given(st.lists(st.sampled_from(["superseded", "rejected", "failed", "dropped", "published"])))
+def test_every_received_frame_is_in_exactly_one_count(outcomes):
+    statistics = CameraStatistics(0.0)
+    for index, outcome in enumerate([*outcomes, None]):
+        statistics.received(float(index))
+        if outcome == "rejected":
+            statistics.rejected("because")
+        elif outcome == "published":
+            statistics.published(float(index), None, {}, late=False)
+        elif outcome is not None:
+            getattr(statistics, outcome)()
+        report = statistics.report(float(index))
+        parts = ("published", "superseded", "rejected", "failed", "dropped", "pending")
+        assert report["received"] == sum(report[part] for part in parts)
+    assert report["pending"] == 1
+    assert all(report[outcome] == outcomes.count(outcome) for outcome in set(outcomes))
