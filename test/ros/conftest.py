@@ -13,22 +13,22 @@ from bisenet_ros.system.shared_memory import remove_stale_segments
 
 @pytest.fixture
 def domain() -> Iterator[int]:
-    """A DDS domain of this test's own."""
+    """The test's own DDS domain."""
     with own_domain() as number:
         yield number
 
 
 @pytest.fixture
 def peer(domain: int) -> Iterator[Peer]:
-    """A node of the test itself, on its domain."""
-    made = Peer(domain)
-    yield made
-    made.close()
+    """The test's own node, on its domain."""
+    peer = Peer(domain)
+    yield peer
+    peer.close()
 
 
 @pytest.fixture
 def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start child processes on the test's domain; those left over are killed at the end."""
+    """Start child processes on the test's domain; remaining ones are killed at the end."""
     started: list[Process] = []
 
     def start_one(arguments: list[str], **environment: str) -> Process:

@@ -1,4 +1,4 @@
-"""Real processes on real DDS, each test on a domain of its own and on localhost only."""
+"""Real processes over real DDS, each test on its own domain and on localhost only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rclpy.node import Node
 
 from bisenet_ros.system.environment import process_environment, recommended_environment
 
-# A test's own nodes, too, stay on this machine and publish whole images.
+# The tests' own nodes, too, must stay on this machine and publish large images.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.update(recommended_environment())
 
@@ -31,7 +31,7 @@ TIMEOUT_S = 45.0  # seconds; two busy cores need a few of them to import torch
 
 @contextlib.contextmanager
 def own_domain() -> Iterator[int]:
-    """A DDS domain that no other test run on this machine holds, as long as the block runs."""
+    """A DDS domain that no other test run on this machine uses, for the duration of the block."""
     for domain in range(1, 100):
         path = Path(tempfile.gettempdir()) / f"bisenet_ros_test_domain_{domain}.lock"
         with path.open("w") as handle:
@@ -58,7 +58,7 @@ def ros_environment(domain: int) -> dict[str, str]:
 
 
 class Peer:
-    """A test's own ROS node: publishes, subscribes, and spins until something holds."""
+    """A test's own ROS node: publishes, subscribes, and spins until a condition holds."""
 
     def __init__(self, domain: int) -> None:
         self.context = Context()
@@ -72,11 +72,11 @@ class Peer:
         deadline = time.monotonic() + patience
         while not holds():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
+                raise AssertionError(f"timed out after {patience:.0f} s waiting for {what}")
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, seconds: float) -> None:
-        """Serve callbacks for a while; only to show that something does not happen."""
+        """Serve callbacks for a while; only for asserting that something does not happen."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
@@ -95,7 +95,7 @@ class Peer:
 
 
 class Process:
-    """A child process whose output is kept in a file, so that it never blocks on a pipe."""
+    """A child process whose output goes to a file, so that it never blocks on a pipe."""
 
     def __init__(self, arguments: list[str], domain: int, log: Path, **environment: str) -> None:
         self.log = log

@@ -1,4 +1,4 @@
-"""A segmentation node of its own process, and what tests do with it."""
+"""A segmentation node in its own process, and helpers to test it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def image(seed: int, stamp: int, size: tuple[int, int] = SIZE, encoding: str = "
 
 
 class Rig:
-    """A running node, and a peer that feeds and hears it.
+    """A running node, and a peer that sends images and receives its outputs.
 
     Args:
         options: parameters as ``name:=value``.
@@ -55,13 +55,13 @@ class Rig:
         self.stamp = 1000
 
     def advertise(self, kind, topic: str, qos=5):
-        """A publisher the node has found."""
+        """A publisher that the node is subscribed to."""
         publisher = self.peer.node.create_publisher(kind, topic, qos)
-        self.peer.spin_until(lambda: self.heard(publisher), f"ears on {topic}")
+        self.peer.spin_until(lambda: self.subscribed(publisher), f"a subscription to {topic}")
         return publisher
 
-    def heard(self, publisher) -> bool:
-        """Whether the node listens; fails with its own words if it has ended."""
+    def subscribed(self, publisher) -> bool:
+        """Whether the node is subscribed; fails with its output if it has exited."""
         assert self.process.child.poll() is None, self.process.output
         return publisher.get_subscription_count() > 0
 
@@ -79,13 +79,13 @@ class Rig:
         return next(m for m in self.masks if m.header.stamp == sought)
 
     def values(self, ending: str = "camera camera") -> dict[str, str]:
-        """Newest diagnostic values of a status, from a report that is yet to come."""
+        """Values of a status from the next diagnostics message."""
         seen = len(self.reports)
         self.peer.spin_until(lambda: len(self.reports) > seen, "diagnostics")
         return status_values(self.reports[-1], ending)
 
     def count(self, key: str, value: int) -> None:
-        """Wait until a counter of the camera stands at ``value``."""
+        """Wait until a counter of the camera equals ``value``."""
         self.peer.spin_until(
             lambda: (
                 self.reports and int(status_values(self.reports[-1], "camera camera")[key]) == value
@@ -134,7 +134,7 @@ def node_command(*options: str) -> list[str]:
 
 @contextlib.contextmanager
 def serving(folder: Path, weights: Path) -> Iterator[Rig]:
-    """A rig at no fixed rate on a domain of its own, for all tests of a module."""
+    """A rig without a rate limit on its own domain, for all tests of a module."""
     with own_domain() as domain:
         rig = Rig(domain, folder, f"weights:={weights}", "rate:=0.0", *BASE)
         yield rig

@@ -55,7 +55,7 @@ def write_drive(folder: Path, frames: int = 8, rate: int = 20) -> str:
 
 
 def finished(process: Process, peer: Peer, code: int = 0) -> str:
-    """The output of the player once it has ended by itself with ``code``."""
+    """The player's output once it has exited by itself with ``code``."""
     peer.spin_until(lambda: process.child.poll() is not None, "the end of the player")
     assert process.wait() == code, process.output
     assert "Traceback" not in process.output
@@ -261,7 +261,7 @@ def test_a_video_plays_as_a_camera(start: Start, peer: Peer, tmp_path: Path):
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("busy", ["playing", "waiting"])
-def test_signals_end_it_quietly_amid_a_long_wait(start: Start, peer: Peer, sign: int, busy: str):
+def test_signals_stop_it_quietly_during_a_long_wait(start: Start, peer: Peer, sign: int, busy: str):
     arguments = ["--rate", "0.01"] if busy == "playing" else ["--wait-for-subscribers", "5"]
     images = peer.collect(CompressedImage, IMAGES, ALL)
     process = start(player(DRIVE, *arguments))
@@ -298,7 +298,7 @@ def test_ros_arguments_remap_and_rename(start: Start, peer: Peer):
     assert "[eye]" in process.output
 
 
-def test_no_subscribers_is_a_bar_not_met(start: Start, peer: Peer):
+def test_missing_subscribers_exit_with_1(start: Start, peer: Peer):
     peer.collect(CompressedImage, IMAGES, ALL)  # but nobody wants the labels
     process = start(
         player(DRIVE, "--also", LABELS, "--wait-for-subscribers", "1", "--wait-timeout", "2")
@@ -332,7 +332,7 @@ sys.exit(player.main(sys.argv[1:]))
 """
 
 
-def test_a_live_camera_is_thinned_to_the_rate_and_keeps_its_stamps(
+def test_a_live_camera_is_limited_to_the_rate_and_keeps_its_stamps(
     start: Start, peer: Peer, tmp_path: Path
 ):
     images = peer.collect(Image, "/camera/image_raw", ALL)
@@ -351,7 +351,7 @@ def test_a_live_camera_is_thinned_to_the_rate_and_keeps_its_stamps(
 
 
 def refused(*arguments: str, code: int) -> str:
-    """The last line the player leaves with ``code`` after."""
+    """The last line before the player exits with ``code``."""
     ended = subprocess.run(
         [sys.executable, "-m", "bisenet_ros.ros.camera_player", *arguments],
         cwd=Path(__file__).parents[2],

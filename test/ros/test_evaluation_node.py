@@ -1,4 +1,4 @@
-"""The evaluation node as a process of its own, spoken to over DDS."""
+"""The evaluation node in its own process, over DDS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The launch files in real launch and launch_ros, with real nodes; skipped where these are not."""
+"""The launch files with real launch, launch_ros and nodes; skipped if launch is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sys.exit(service.run())
 
 
 def missing() -> str:
-    """Why no launch file can run here; empty if one can."""
+    """Why launch files cannot run here; empty if they can."""
     for name in ("launch", "launch_ros.actions"):
         try:
             module = importlib.import_module(name)

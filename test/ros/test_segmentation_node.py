@@ -1,4 +1,4 @@
-"""The node as a process of its own, over real DDS: what it publishes and what it refuses."""
+"""The node in its own process, over real DDS: what it publishes and what it rejects."""
 
 from __future__ import annotations
 

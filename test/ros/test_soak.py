@@ -1,4 +1,4 @@
-"""A minute of the soak, and what a second life of the node costs."""
+"""A one-minute soak, and the memory left after repeated configure and cleanup."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def memory_mb(pid: int) -> float:
 
 
 def lives(rig: Rig, count: int, measure: Callable[[], float]) -> list[tuple[float, float]]:
-    """Configure, segment a frame and clean up so many times: (while active, after) of each."""
+    """Configure, segment a frame and clean up repeatedly: (while active, after) of each."""
     change = rig.peer.node.create_client(ChangeState, "/bisenet/change_state")
 
     def go(transition: int) -> None:

@@ -1,4 +1,4 @@
-"""Parameters, config/segment.yaml, the README's table and the launch arguments are one thing."""
+"""Parameters, config/segment.yaml, the README's table and the launch arguments agree."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ WALL = 1_800_000_000 * S
 
 
 class Clocks:
-    """A monotonic clock that tests move, and a wall clock beside it."""
+    """A monotonic clock that tests move, and a wall clock alongside."""
 
     def __init__(self) -> None:
         self.time = 5 * S
@@ -87,7 +87,7 @@ def test_a_stamp_that_does_not_rise_is_due_one_period_later(again: int):
     assert plan.due(again + S).at_ns == due.at_ns + S
 
 
-def test_one_frame_again_and_again_keeps_the_nominal_period():
+def test_a_repeated_frame_keeps_the_nominal_period():
     plan = schedule(Clocks())
     assert [plan.due(7).at_ns - 5 * S for _ in range(3)] == [0, S // 15, 2 * (S // 15)]
 

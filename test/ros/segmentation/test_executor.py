@@ -1,4 +1,4 @@
-"""The executor: messages in the thread that waits, everything else once and beside it."""
+"""FrameExecutor: subscriptions in the spinning thread, all else once, in the pool."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_callback_is_handed_to_the_pool_once(spinning, monkeypatch):
 
 
 class Dying(Waitable):
-    """Is destroyed by another thread just before rclpy waits for it."""
+    """Destroyed by another thread just before rclpy waits for it."""
 
     def __init__(self, node: Node) -> None:
         super().__init__(MutuallyExclusiveCallbackGroup())

@@ -1,4 +1,4 @@
-"""What must not break the node: malformed messages, failures, comings and goings."""
+"""What must not break the node: malformed messages, failures, publishers that come and go."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sizes = st.one_of(st.integers(0, 70), st.integers(0, 2**32 - 1))
 
 @st.composite
 def malformed(draw: st.DrawFn) -> Image:
-    """An image message that no camera could have meant."""
+    """An image message that no camera would send."""
     message = Image()
     message.height, message.width = draw(sizes), draw(sizes)
     message.encoding = draw(st.one_of(st.sampled_from(list(ENCODINGS)), st.text(max_size=8)))
@@ -135,7 +135,7 @@ def test_corrupt_jpegs_between_good_ones(tmp_path, domain, small_weights):
 
 
 def faulty(domain: int, tmp_path: Path, small_weights: Path, *options: str) -> tuple[Rig, Path]:
-    """A node that fails as long as a file exists, see faulty_node.py; and that file."""
+    """A node that fails while a file exists (see faulty_node.py), and that file."""
     switch = tmp_path / "fail"
     script = (str(Path(__file__).with_name("faulty_node.py")), str(switch))
     options = (f"weights:={small_weights}", "rate:=0.0", *BASE, *options)
@@ -200,7 +200,7 @@ def test_two_nodes_share_a_domain(tmp_path, domain, small_weights):
 
 
 def test_signals_at_random_moments_end_in_zero(tmp_path, domain, small_weights):
-    """Fifty starts, two at a time, each ended somewhere in its start-up or its run."""
+    """Fifty starts, two at a time, each stopped at a random moment of startup or operation."""
     random.seed(11)
     command = node_command(f"weights:={small_weights}", *BASE)
     slowest = 0.0
@@ -223,7 +223,7 @@ def test_signals_at_random_moments_end_in_zero(tmp_path, domain, small_weights):
 
 
 def started(process: Process) -> bool:
-    """Whether Python runs our code yet; before that, signals do what the system does."""
+    """Whether our code is running yet; before that, signals have their default effect."""
     status = Path(f"/proc/{process.child.pid}/status").read_text()
     caught = int(next(x for x in status.splitlines() if x.startswith("SigCgt")).split()[1], 16)
     return bool(caught >> (signal.SIGTERM - 1) & 1)

@@ -131,7 +131,7 @@ def test_remapping_image_names_the_camera(tmp_path, domain, small_weights):
     try:
         eye = peer.node.create_publisher(Image, "/eye", 5)
         masks = peer.collect(Image, "/bisenet/mask")
-        peer.spin_until(lambda: eye.get_subscription_count() > 0, "ears on /eye")
+        peer.spin_until(lambda: eye.get_subscription_count() > 0, "a subscription to /eye")
         peer.spin_until(lambda: eye.publish(image(0, 1)) or masks, "a mask")
     finally:
         peer.close()
@@ -144,7 +144,7 @@ def test_under_simulated_time_the_rate_follows_the_clock(tmp_path, domain, small
     rig = Rig(domain, tmp_path, f"weights:={small_weights}", *options, *BASE)
     try:
         clock = rig.peer.node.create_publisher(Clock, "/clock", 10)
-        rig.peer.spin_until(lambda: clock.get_subscription_count() > 0, "ears on /clock")
+        rig.peer.spin_until(lambda: clock.get_subscription_count() > 0, "a subscription to /clock")
         camera = rig.advertise(Image, "/camera/image_raw")
 
         def on_progress(tenths: float) -> None:

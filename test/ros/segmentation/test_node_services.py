@@ -16,7 +16,7 @@ from bisenet_ros.checkpoints import load, save
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, small_weights):
-    """A copy that the tests may replace."""
+    """A copy that the tests may overwrite."""
     path = tmp_path_factory.mktemp("own") / "own.safetensors"
     path.write_bytes(small_weights.read_bytes())
     return path
@@ -33,7 +33,7 @@ def camera(rig):
     return rig.advertise(Image, "/camera/image_raw")
 
 
-def test_a_disabled_node_lets_frames_pass_until_it_is_enabled(rig, camera):
+def test_a_disabled_node_drops_frames_until_it_is_enabled(rig, camera):
     client = rig.peer.node.create_client(SetBool, "/bisenet/enable")
     rig.send(camera, image(0, rig.next_stamp()))
     assert rig.call(client, SetBool.Request(data=False)).success

@@ -1,4 +1,4 @@
-"""Which frame when: on a clock the test moves by hand, and once on the real one."""
+"""Frame selection on a clock that the test moves by hand, and once on the real one."""
 
 import threading
 import time
@@ -137,7 +137,7 @@ def test_never_more_inferences_than_ticks_and_no_frame_twice(rate, gaps):
     jitter=st.lists(st.floats(-0.2, 0.2), min_size=20, max_size=60),
 )
 def test_a_camera_at_the_nodes_own_rate_loses_no_frame(phase, jitter):
-    """Frames shaken by less than half a period, in any phase to the ticks."""
+    """Frames with less than half a period of jitter, at any phase relative to the ticks."""
     clock = HandClock()
     scheduler = Scheduler(["a"], 15.0, clock, wall=False)
     period = NANO / 15

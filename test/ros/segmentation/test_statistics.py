@@ -1,4 +1,4 @@
-"""Counters and windows that diagnostics are made of."""
+"""Counters and windows behind the diagnostics."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_percentiles_are_numpys():
     assert all(math.isnan(p) for p in Window(0.0).percentiles(1.0, 50, 95))
 
 
-def test_a_clock_that_jumps_back_starts_anew():
+def test_a_clock_that_jumps_back_clears_the_window():
     window = Window(1000.0)
     for i in range(50):
         window.add(1000 + i / 10)
@@ -130,13 +130,13 @@ def test_silence_after_a_clock_that_jumped_back_is_noticed():
     assert camera_status("n", "c", statistics, 3.5, 15.0, 2.0).level == STALE
 
 
-def test_trouble_is_told():
+def test_warnings_are_reported():
     assert camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "wrong type").level == WARN
     status = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0, "wrong type")
     assert status.level == STALE and "wrong type" in status.message
 
 
-def test_a_disabled_node_owes_no_masks():
+def test_a_disabled_node_is_not_late():
     idle = fed(served=0.1)
     assert camera_status("n", "c", idle, 9.95, 15.0, 2.0).level == WARN
     status = camera_status("n", "c", idle, 9.95, 15.0, 2.0, enabled=False)
