@@ -94,7 +94,7 @@ def test_labels_that_cannot_be_used_are_counted_with_their_reason():
     report = scorer.report(LABELS)
     assert report["scored"] == 0 and report["miou"] is None
     assert list(report["refused"]) == [
-        "compressed image of 8 bytes cannot be decoded",
+        "compressed image of 8 bytes cannot be decoded; expected a JPEG or PNG",
         "mask of 5×6 but label of 3×3",
         "label image has 3 channel(s) of uint8; expected one channel of 8-bit class ids",
     ]
