@@ -201,10 +201,10 @@ def test_other_class_names_are_warned_of(weights, data, tmp_path, capsys):
     figures = measure(tmp_path, "--weights", path, "--data", data, "--report", report)
     assert figures["warnings"] == [
         "class names of weights and data differ: id 1 is 'buildings' and 'building'; "
-        "scores go by id, so they mean something only if the ids mean the same"
+        "scores compare ids, so they are only meaningful if the ids mean the same classes"
     ]
     assert "warning: class names" in capsys.readouterr().err
-    assert "scores go by id" in (report / "report.html").read_text()
+    assert "scores compare ids" in (report / "report.html").read_text()
 
 
 def test_wrong_arguments(weights, data, tmp_path, capsys):

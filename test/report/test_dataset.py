@@ -93,14 +93,14 @@ def test_names_are_shown_as_they_are():
 
 
 def test_the_bar_is_told_when_there_is_one():
-    assert "the bar" not in words(dataset_report.render(story()))
+    assert "the required" not in words(dataset_report.render(story()))
     assert "meets the required 50.0 % mIoU" in words(dataset_report.render(story(min_miou=0.5)))
     assert "misses the required 60.0 % mIoU" in words(dataset_report.render(story(min_miou=0.6)))
 
 
 def test_warnings_stand_at_the_top():
     text = words(dataset_report.render(story(warnings=["names <differ>"])))
-    assert "Mind names <differ>" in text
+    assert "Warnings names <differ>" in text
 
 
 def test_without_pictures_there_is_still_a_report():
