@@ -1,4 +1,4 @@
-"""Folders of labelled images: read, scored, and refused with the file's name."""
+"""Folders of labelled images: read and scored; errors name the file."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_truth_itself_scores_one_and_unknown_ids_do_not_count(folder):
+def test_the_labels_themselves_score_one_and_unknown_ids_are_ignored(folder):
     pairs = labelled_images(folder)
     truths = iter([pair.read(3)[1] for pair in pairs])
     assert all(set(np.unique(pair.read(3)[1])) == {0, 1, 2, 255} for pair in pairs)
