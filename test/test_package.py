@@ -1,4 +1,4 @@
-"""What colcon, pip, make and ROS read of this repository."""
+"""The files of this repository that colcon, pip, make and ROS read."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_every_shared_file_is_installed_where_ros_looks(package: dict[str, Any])
     )
 
 
-def test_nothing_is_required_outright_and_every_extra_is_pinned(package: dict[str, Any]):
+def test_nothing_is_required_by_default_and_every_extra_is_pinned(package: dict[str, Any]):
     assert not package["install_requires"]
     pinned = {pin.split("==")[0] for pin in PINS}
     assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.]+", pin) for pin in PINS)
@@ -197,7 +197,7 @@ def test_make_refuses_an_old_python(tmp_path: Path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_make_says_so_where_there_is_no_python(tmp_path: Path):
+def test_make_reports_a_missing_python(tmp_path: Path):
     done = make(tmp_path, "setup", "PYTHON=no_such_python")
     assert done.returncode != 0
     assert "error: no_such_python was not found" in done.stderr

@@ -1,4 +1,4 @@
-"""One class and one registry entry make a new network or engine known to every command."""
+"""One class and one registry entry make a new network or engine available to every command."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Dark and light squares, which a convolution can tell apart."""
+    """Dark and light squares, which one convolution can distinguish."""
     root = tmp_path / "data"
     random = np.random.default_rng(0)
     for folder in ("images", "masks"):
@@ -188,7 +188,7 @@ def test_any_multiple_and_stride_are_kept_by_the_pixels_around_them(toys, tmp_pa
     assert (mask == wanted[0].argmax(0).numpy())[margin > 1e-4].all()
 
 
-def test_every_network_says_its_own_name():
+def test_every_network_is_registered_under_its_own_name():
     assert all(spec.network.architecture == name for name, spec in NETWORKS.items())
     assert all(spec.help and "\n" not in spec.help for spec in NETWORKS.values())
 

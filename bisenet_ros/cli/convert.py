@@ -55,7 +55,7 @@ def convert(
     """Make a weights file from another project's checkpoint."""
     from bisenet_ros.checkpoints.convert import convert as convert_checkpoint
     from bisenet_ros.cli.sizes import parse_size
-    from bisenet_ros.cli.terminal import given
+    from bisenet_ros.cli.terminal import command_line
     from bisenet_ros.system.atomic_files import write_json
 
     _check_paths(checkpoint, out, image, json)
@@ -70,7 +70,7 @@ def convert(
             _options(option or []),
             allow_missing,
             parse_size(size, "--size") if size else None,
-            given(context),
+            command_line(context),
         )
     except IncompleteError as error:
         _print_incomplete(error)

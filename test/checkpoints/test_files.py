@@ -1,4 +1,4 @@
-"""Weights files: what goes in comes out, and what is not one is refused in one line."""
+"""Weights files: saved and loaded unchanged; other files are refused with one line."""
 
 import json
 import os

@@ -55,7 +55,7 @@ def test_the_file_holds_what_the_specification_says(tmp_path, small_weights, cap
     assert "usual" in words and "torch fp32" in words and "lower bound" in words
 
 
-def test_the_floor_is_of_this_network_and_machine(tmp_path):
+def test_the_lower_bound_is_of_this_network_and_machine(tmp_path):
     found = benchmark(tmp_path / "b.json", "--weights", "random", "--baseline", "none")["floor"]
     assert found["gmacs"] == pytest.approx(24.6 * 64 * 96 / 512 / 1024, rel=0.02)
     fp32 = found["precisions"]["fp32"]
@@ -87,7 +87,7 @@ def children() -> set[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-def test_busy_processes_are_measured_beside_and_ended(tmp_path, small_weights):
+def test_the_load_processes_are_measured_and_ended(tmp_path, small_weights):
     before = children()
     found = benchmark(tmp_path / "b.json", "--weights", small_weights, "--cpu-load", 2)
     assert [row["busy"] for row in found["rows"]] == [0, 0, 2, 2]
@@ -96,7 +96,7 @@ def test_busy_processes_are_measured_beside_and_ended(tmp_path, small_weights):
     assert children() <= before
 
 
-def test_the_way_over_dds(tmp_path, small_weights, monkeypatch):
+def test_the_node_over_dds(tmp_path, small_weights, monkeypatch):
     with own_domain() as domain:
         for name, value in ros_environment(domain).items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""What the machine says it can do."""
+"""Device and precision selection."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_bf16_is_read_from_the_cpu_flags(tmp_path, text, has):
     assert cpu_has_bf16(path) is has
 
 
-def test_without_cpu_facts_float32_is_taken(tmp_path):
+def test_float32_is_used_if_the_cpu_flags_are_unknown(tmp_path):
     assert cpu_has_bf16(tmp_path / "none") is False
 
 

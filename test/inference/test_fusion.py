@@ -1,4 +1,4 @@
-"""Merging layers changes numbers by rounding only, however a network arranges its modules."""
+"""Layer fusion changes results by rounding only, however a network arranges its modules."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from bisenet_ros.inference.cpu import fused_conv
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.network import join_bias_and_relu
+from bisenet_ros.inference.cuda.network import fuse_bias_and_relu
 from bisenet_ros.inference.fusion import fold_batch_norms, fusible_convolutions, inference_graph
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork, build
 
 
 def randomise(network: nn.Module) -> None:
-    """Batch norms that do something."""
+    """Batch norms that are not the identity."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -1, 1)
@@ -44,7 +44,7 @@ def test_no_batch_norm_remains_in_any_network_and_no_logit_changes(name):
 
 
 class Siblings(nn.Module):
-    """Convolutions and batch norms side by side, a residual, a shared layer, a norm first."""
+    """Convolutions and batch norms as siblings, a residual, a shared layer, a leading norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def traced(network: nn.Module) -> fx.GraphModule:
 
 
 @pytest.mark.parametrize(
-    "merge", [fused_conv.fuse, lambda g: join_bias_and_relu(g, plain.bias_relu)]
+    "merge", [fused_conv.fuse, lambda g: fuse_bias_and_relu(g, plain.bias_relu)]
 )
 def test_siblings_residuals_and_functional_activations_are_merged(merge):
     if not fused_conv.available(torch.float32):
@@ -111,14 +111,14 @@ def test_each_activation_is_merged_once():
 
 
 def test_a_norm_before_a_padded_convolution_stays():
-    """At the border it sees the padding, which is not normalised."""
+    """At the border the convolution sees the padding, which is not normalised."""
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1))
     assert norms(traced(network)) == 1
     assert norms(traced(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1)))) == 0
 
 
 class Untraceable(SegmentationNetwork):
-    """Decides by what it sees."""
+    """Has control flow that depends on its input."""
 
     architecture, stride, multiple = "untraceable", 1, 1
 
@@ -133,7 +133,7 @@ class Untraceable(SegmentationNetwork):
         return copy.deepcopy(self).eval()
 
 
-def test_a_network_that_cannot_be_traced_runs_as_it_is():
+def test_a_network_that_cannot_be_traced_runs_unfused():
     network = Untraceable()
     graph = inference_graph(network)
     images = torch.randn(1, 3, 8, 8)

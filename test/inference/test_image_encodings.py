@@ -1,4 +1,4 @@
-"""Message bytes as pixels: equal to OpenCV's conversions, and nothing broken gets through."""
+"""Message bytes to pixels: same results as OpenCV's conversions, and broken data is refused."""
 
 import cv2
 import numpy as np
@@ -118,7 +118,7 @@ def test_tiny_images_of_every_encoding(encoding, size):
     length=st.integers(0, 5000),
     big_endian=st.booleans(),
 )
-def test_any_numbers_give_an_image_or_a_reason(encoding, height, width, step, length, big_endian):
+def test_any_header_gives_an_image_or_an_error(encoding, height, width, step, length, big_endian):
     try:
         image, order = from_raw(bytes(length), encoding, height, width, step, big_endian)
     except DataError as error:
@@ -179,7 +179,7 @@ def test_random_bytes_are_refused_or_decoded(start, rest):
         assert str(error)
 
 
-def test_a_bomb_is_refused_by_its_header():
+def test_a_decompression_bomb_is_refused_by_its_header():
     data = bytearray(encoded(".png"))
     data[16:24] = (100_000).to_bytes(4, "big") * 2
     with pytest.raises(DataError, match="100000×100000"):

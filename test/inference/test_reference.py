@@ -1,4 +1,4 @@
-"""The plain way through a network, against the same said in other words."""
+"""The reference implementation against an independent version."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def probabilities(network, card, image, size, flipped=False):
 
 
 def agree(mask: np.ndarray, mean: torch.Tensor) -> None:
-    """The mask is the likeliest class wherever that is no near tie."""
+    """The mask is the most probable class, except for near ties."""
     assert mask.dtype == np.uint8 and mask.shape == mean.shape[1:]
     first, second = mean.sort(0, descending=True).values[:2]
     clear = ((first - second) > 1e-4).numpy()
@@ -85,7 +85,7 @@ def test_mirrored_images_give_mirrored_masks_when_both_are_looked_at(loaded):
     assert same.mean() > 0.999
 
 
-def test_it_sees_what_the_node_sees(loaded, small_weights):
+def test_its_input_equals_the_nodes(loaded, small_weights):
     network, card = loaded
     segmenter = Segmenter(small_weights, device="cpu", precision="fp32", engine="torch")
     predictor = Predictor(network, card)

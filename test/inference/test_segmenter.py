@@ -1,4 +1,4 @@
-"""The Segmenter against a slow, obvious version of itself."""
+"""The Segmenter against a slow, simple version."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ def segmenter(small_weights):
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Blobs of colour with noise: neither flat nor white noise."""
+    """Noisy blobs of colour: neither a flat image nor white noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (max(1, height // 16), max(1, width // 16), 3), np.uint8)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -43,7 +43,7 @@ def slow_scores(weights, rgb: np.ndarray) -> np.ndarray:
 
 
 def assert_same_class(mask: np.ndarray, scores: np.ndarray) -> None:
-    """Equal wherever the best class is clearly best; elsewhere one of those that tie."""
+    """Equal wherever one class is clearly best; elsewhere one of the tied classes."""
     assert mask.dtype == np.uint8 and mask.shape == scores.shape[1:]
     best = scores.max(0)
     chosen = np.take_along_axis(scores, mask[None].astype(int), 0)[0]
@@ -81,7 +81,7 @@ def test_any_size_and_order_gives_arrays_of_that_size(segmenter, height, width, 
     assert result.mask.max() < 3
 
 
-def test_channel_order_only_says_how_bytes_lie(segmenter):
+def test_results_do_not_depend_on_the_channel_order(segmenter):
     rgb = picture(90, 120)
     wanted = OutputRequest(overlay=True)
     first = segmenter([rgb], "rgb", wanted)[0]
@@ -90,7 +90,7 @@ def test_channel_order_only_says_how_bytes_lie(segmenter):
     assert np.array_equal(first.overlay, second.overlay)
 
 
-def test_a_padded_view_is_as_good_as_a_copy(segmenter):
+def test_a_padded_view_gives_the_same_result_as_a_copy(segmenter):
     wide = picture(60, 100)
     view = wide[:, 7:87]
     assert not view.flags["C_CONTIGUOUS"]
@@ -172,7 +172,7 @@ def test_sixteen_bit_masks_stay_close(small_weights, segmenter):
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_what_is_no_image_is_refused(segmenter, image):
+def test_arrays_that_are_not_images_are_refused(segmenter, image):
     with pytest.raises(DataError, match="expected uint8"):
         segmenter([image])
 
@@ -210,7 +210,7 @@ def test_a_gpu_gives_the_same_masks(small_weights, segmenter, precision):
     assert (on_gpu([rgb])[0].mask != segmenter([rgb])[0].mask).mean() < limit
 
 
-def test_checks_against_what_the_caller_counts_on(segmenter):
+def test_checks_against_the_callers_expectations(segmenter):
     segmenter.check()
     segmenter.check(3, (96, 128))
     with pytest.raises(WeightsError, match="3 classes, but num_classes is 11"):

@@ -122,7 +122,7 @@ def test_options_out_of_range_are_refused_by_name(changes):
         BiSeNetV2Config(**{"num_classes": 3, **changes})
 
 
-def test_residual_branches_start_silent_and_classifiers_small():
+def test_residual_branches_start_at_zero_and_classifiers_small():
     network = BiSeNetV2(BiSeNetV2Config(3))
     assert not network.segment.S3[0].conv2[1].weight.any()
     assert network.head.conv_out[1].weight.std() < 0.02

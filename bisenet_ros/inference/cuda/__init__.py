@@ -1,1 +1,1 @@
-"""The way of a frame on an NVIDIA GPU: one upload, three kernels and a graph, one download."""
+"""The GPU pipeline (NVIDIA): one upload, three kernels and a CUDA graph, one download."""

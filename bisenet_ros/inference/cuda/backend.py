@@ -1,4 +1,4 @@
-"""Which of the two ways of running the pixel kernels works on this machine."""
+"""Selects the implementation of the pixel kernels that works on this machine."""
 
 from __future__ import annotations
 
@@ -9,53 +9,55 @@ import torch
 
 from bisenet_ros.inference.cuda import plain
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
-from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
+from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
 
 
 def choose(device: torch.device, classes: int, dtype: torch.dtype) -> tuple[ModuleType, str]:
-    """Triton's kernels where they run, else plain PyTorch's, with the same pixels.
+    """The Triton kernels if they work, else plain PyTorch, which gives the same pixels.
 
     Triton may be missing (Jetson), or installed without the C compiler it needs at run time, so
-    the kernels are tried on one pixel; that also compiles them before the first frame comes.
+    the kernels are tried on one pixel; that also compiles them before the first frame arrives.
 
     Args:
-        device: where the tensors will lie; on the CPU Triton runs in its interpreter only.
+        device: of the tensors; on the CPU Triton runs only in its interpreter.
         classes: channels of the logits.
         dtype: of the network.
 
     Returns:
-        ``kernels`` or ``plain``, and why not the former; empty if it is, or was not to be.
+        ``kernels`` or ``plain``, and why Triton does not work; empty if it does or is not needed.
 
     Raises:
-        torch.cuda.OutOfMemoryError: the GPU has no room for one pixel.
+        torch.cuda.OutOfMemoryError: the GPU has no memory for even one pixel.
     """
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         return plain, ""
     try:
         from bisenet_ros.inference.cuda import kernels
 
-        _try_out(kernels, device, classes, dtype)
+        _smoke_test(kernels, device, classes, dtype)
     except torch.cuda.OutOfMemoryError:
         raise
     except ImportError as error:
         return plain, f"Triton is not installed ({error}): plain PyTorch resizes and classifies"
-    except Exception as error:  # compilers and drivers raise what they like
+    except Exception as error:  # compilers and drivers can raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return plain, f"Triton cannot run ({reason}): plain PyTorch resizes and classifies"
     return kernels, ""
 
 
-def _try_out(kernels: ModuleType, device: torch.device, classes: int, dtype: torch.dtype) -> None:
-    """Run every kernel variant a path of this many classes can ask for."""
+def _smoke_test(
+    kernels: ModuleType, device: torch.device, classes: int, dtype: torch.dtype
+) -> None:
+    """Run every kernel variant that a pipeline with this many classes can use."""
     one = (1, 1)
     raw = torch.zeros(1, 1, 3, dtype=torch.uint8, device=device)
     palette = torch.zeros(256, 3, dtype=torch.uint8, device=device)
     network_input = torch.zeros(3, 1, 1, dtype=dtype, device=device)
-    table = levels((0, 0, 0), (1, 1, 1), dtype).to(device)
-    kernels.fit(raw, network_input, fit_grid(one, one, one, device), table, "rgb")
+    table = normalisation_table((0, 0, 0), (1, 1, 1), dtype).to(device)
+    kernels.preprocess(raw, network_input, resize_grid(one, one, one, device), table, "rgb")
     kernels.bias_relu(network_input[None], torch.zeros(3, dtype=dtype, device=device))
     logits = torch.zeros(classes, 1, 1, dtype=dtype, device=device)
-    grid = spread_grid(one, one, device)
+    grid = upsample_grid(one, one, device)
     for threshold in (0.0, 0.5):
         out = ClassifyOutputs(torch.empty(1, 1, dtype=torch.uint8, device=device))
         kernels.classify(logits, raw, grid, palette, "rgb", threshold, 0.5, out)

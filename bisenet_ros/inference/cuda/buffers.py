@@ -1,9 +1,9 @@
-"""Memory of frames on their way: kept per camera size, never more than a bounded number of sizes.
+"""Buffers of frames in flight: kept per camera size, for a bounded number of sizes.
 
-Who owns what: ``staging`` (pinned), ``raw`` and ``out`` (on the GPU) belong to a slot and are used
-again by the slot's next batch. What a caller gets lies in pinned memory of its own, from PyTorch's
-caching allocator for it: it stays as it is for as long as the caller keeps any of the arrays, and
-is used again, without a call to the driver, when the last of them is dropped.
+Ownership: ``staging`` (pinned), ``raw`` and ``out`` (on the GPU) belong to a slot and are reused
+by the slot's next batch. Callers get results in separate pinned memory from PyTorch's caching
+allocator: it is unchanged as long as the caller keeps any of the arrays, and is reused, without a
+driver call, once the last of them is dropped.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from bisenet_ros.inference.cuda.tables import Grid
 from bisenet_ros.networks.layers import round_up
 
 MAX_SIZES = 8  # camera sizes a slot keeps memory for
-ALIGNMENT = 16  # bytes; Triton compiles anew for a pointer that is aligned less
+ALIGNMENT = 16  # bytes; Triton recompiles for pointers with a smaller alignment
 
 Size = tuple[int, int]
 
 
 class FrameBuffers:
-    """What one camera image needs from host memory and back.
+    """The host and GPU buffers of one camera image.
 
     Args:
         size: (height, width) of the image.
-        fit: from the image to the network's input.
-        spread: from the logits to the image.
-        device: of the network; on the CPU nothing is pinned.
+        resize: the grid from the image to the network's input.
+        upsample: the grid from the logits to the image.
+        device: of the network; on the CPU no memory is pinned.
     """
 
-    def __init__(self, size: Size, fit: Grid, spread: Grid, device: torch.device) -> None:
-        self.size, self.fit, self.spread = size, fit, spread
+    def __init__(self, size: Size, resize: Grid, upsample: Grid, device: torch.device) -> None:
+        self.size, self.resize, self.upsample = size, resize, upsample
         self.pinned = device.type == "cuda"
         self.staging = torch.empty(*size, 3, dtype=torch.uint8, pin_memory=self.pinned)
         self.raw = torch.empty(*size, 3, dtype=torch.uint8, device=device)
         self.plane = round_up(size[0] * size[1], ALIGNMENT)
-        # mask | overlay | confidence, or mask | confidence: what is wanted lies in one piece
+        # mask | overlay | confidence, or mask | confidence: requested outputs are contiguous
         self.out = torch.empty(5 * self.plane, dtype=torch.uint8, device=device)
 
     def stage(self, image: np.ndarray) -> None:
-        """Copy an image of any strides into pinned memory, from where the GPU can fetch it."""
+        """Copy an image of any strides into pinned memory, ready for upload."""
         np.copyto(self.staging.numpy(), image)
 
     def upload(self) -> None:
@@ -54,33 +54,33 @@ class FrameBuffers:
         self.raw.copy_(self.staging, non_blocking=True)
 
     def outputs(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
-        """Where the kernels write, on the GPU."""
+        """The output arrays on the GPU, which the kernels write to."""
         return self._views(self.out, confidence, overlay)
 
     def download(self, confidence: bool, overlay: bool) -> ClassifyOutputs:
-        """Fetch what was written, in one copy on the current stream, to memory of its own."""
-        wanted = self.plane * (1 + confidence + 3 * overlay)
-        host = torch.empty(wanted, dtype=torch.uint8, pin_memory=self.pinned)
-        host.copy_(self.out[:wanted], non_blocking=True)
+        """Download the outputs to new host memory, in one copy on the current stream."""
+        length = self.plane * (1 + confidence + 3 * overlay)
+        host = torch.empty(length, dtype=torch.uint8, pin_memory=self.pinned)
+        host.copy_(self.out[:length], non_blocking=True)
         return self._views(host, confidence, overlay)
 
     def _views(self, block: Tensor, confidence: bool, overlay: bool) -> ClassifyOutputs:
         height, width = self.size
         pixels, start = height * width, self.plane
-        mask, likely, picture = block[:pixels].view(height, width), None, None
+        mask, confidence_map, overlay_image = block[:pixels].view(height, width), None, None
         if overlay:
-            picture = block[start : start + 3 * pixels].view(height, width, 3)
+            overlay_image = block[start : start + 3 * pixels].view(height, width, 3)
             start += 3 * self.plane
         if confidence:
-            likely = block[start : start + pixels].view(height, width)
-        return ClassifyOutputs(mask, likely, picture)
+            confidence_map = block[start : start + pixels].view(height, width)
+        return ClassifyOutputs(mask, confidence_map, overlay_image)
 
 
 class Slot:
-    """The buffers of one batch under way; two slots let one batch upload while one computes.
+    """The buffers of one batch in flight; with two slots, one batch uploads while one computes.
 
     Args:
-        make: builds the buffers of a camera size.
+        make: allocates the buffers for a camera size.
     """
 
     def __init__(self, make: Callable[[Size], FrameBuffers]) -> None:
@@ -89,9 +89,9 @@ class Slot:
         self.kept: OrderedDict[Size, list[FrameBuffers]] = OrderedDict()
 
     def take(self, sizes: Sequence[Size]) -> list[FrameBuffers]:
-        """Buffers for a batch, one an image; the last batch must be done with them.
+        """Buffers for a batch, one per image; the slot's last batch must be done.
 
-        Sizes used longest ago are given up where there are more than ``MAX_SIZES``.
+        Beyond ``MAX_SIZES`` sizes, the least recently used ones are freed.
         """
         for size, count in Counter(sizes).items():
             pile = self.kept.setdefault(size, [])

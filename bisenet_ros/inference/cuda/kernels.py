@@ -1,10 +1,9 @@
 """The pixel kernels in Triton: each reads its input once and writes its output once.
 
-Same functions and arguments as plain.py. Products and sums are rounded one by one (no fused
-multiply-add), which costs nothing here and makes the two agree bit for bit; only ``exp`` differs
-in its last bits.
+Same functions and arguments as plain.py. Fused multiply-add is disabled, which costs nothing here
+and makes the two agree bit for bit; only ``exp`` differs in its last bits.
 """
-# No postponed annotations here: Triton reads ``tl.constexpr`` as an object.
+# No ``from __future__ import annotations``: Triton needs ``tl.constexpr`` as an object.
 
 import torch
 import triton  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -16,27 +15,27 @@ from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.tables import Grid
 
 NAME = "Triton"
-BLOCK = 256  # pixels of one row a program computes
-WIDE_BLOCK = 1024  # values a program of the simplest kernel computes
+BLOCK = 256  # pixels of one row per program
+WIDE_BLOCK = 1024  # values per program in the bias-and-ReLU kernel
 
-# Adding and subtracting 1.5 · 2²³ rounds a small float32 to a whole number, halves to even.
-ROUNDER = tl.constexpr(12582912.0)
+# Adding and subtracting 1.5 · 2²³ rounds a small float32 to an integer, half to even.
+ROUNDING = tl.constexpr(12582912.0)
 NO_CLASS = tl.constexpr(255)
 
-# Sizes are arguments like any other: compiling anew for a size of 1 or one that 16 divides would
-# stall a running node when a camera changes its resolution.
+# Sizes are not specialised: recompiling for a size of 1 or a multiple of 16 would stall a running
+# node when a camera changes its resolution.
 SIZES = ["height", "width", "stride_c", "stride_y", "stride_x"]
 
 
 @triton.jit(do_not_specialize=[*SIZES, "row_bytes", "red", "step"])
-def _fit_kernel(
+def _preprocess_kernel(
     raw,
     out,
     levels,
-    row_places,
-    row_shares,
-    column_places,
-    column_shares,
+    row_indices,
+    row_weights,
+    column_indices,
+    column_weights,
     height,
     width,
     row_bytes,
@@ -51,16 +50,16 @@ def _fit_kernel(
     y = tl.program_id(0) // blocks
     x = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     inside = x < width
-    top = raw + tl.load(row_places + y) * row_bytes
-    bottom = raw + tl.load(row_places + height + y) * row_bytes
-    above = tl.load(row_shares + y)
-    below = tl.load(row_shares + height + y)
-    left = tl.load(column_places + x, mask=inside, other=0) * 3
-    right = tl.load(column_places + width + x, mask=inside, other=0) * 3
-    near = tl.load(column_shares + x, mask=inside, other=0)
-    far = tl.load(column_shares + width + x, mask=inside, other=0)
+    top = raw + tl.load(row_indices + y) * row_bytes
+    bottom = raw + tl.load(row_indices + height + y) * row_bytes
+    above = tl.load(row_weights + y)
+    below = tl.load(row_weights + height + y)
+    left = tl.load(column_indices + x, mask=inside, other=0) * 3
+    right = tl.load(column_indices + width + x, mask=inside, other=0) * 3
+    near = tl.load(column_weights + x, mask=inside, other=0)
+    far = tl.load(column_weights + width + x, mask=inside, other=0)
     for channel in tl.static_range(3):
-        k = red + channel * step  # where the channel lies in a camera pixel
+        k = red + channel * step  # offset of the channel in a camera pixel
         upper = tl.load(top + left + k, mask=inside, other=0).to(tl.int32) * near
         upper += tl.load(top + right + k, mask=inside, other=0).to(tl.int32) * far
         lower = tl.load(bottom + left + k, mask=inside, other=0).to(tl.int32) * near
@@ -72,7 +71,7 @@ def _fit_kernel(
 
 @triton.jit
 def _mix(corner, above, below, near, far, top, bottom, left, right, inside):
-    """One class's logit at the pixels of a block, float32."""
+    """The interpolated logits of one class for a block of pixels, float32."""
     upper_left = tl.load(corner + top + left, mask=inside, other=0).to(tl.float32)
     upper_right = tl.load(corner + top + right, mask=inside, other=0).to(tl.float32)
     lower_left = tl.load(corner + bottom + left, mask=inside, other=0).to(tl.float32)
@@ -83,18 +82,18 @@ def _mix(corner, above, below, near, far, top, bottom, left, right, inside):
 
 
 @triton.jit
-def _paint(raw, palette, out, pixel, chosen, red, step, camera_share, colour_share, inside):
-    """The overlay of the pixels of a block."""
+def _paint(raw, palette, out, pixel, chosen, red, step, camera_weight, colour_weight, inside):
+    """The overlay of a block of pixels."""
     for channel in tl.static_range(3):
         camera = tl.load(raw + pixel * 3 + red + channel * step, mask=inside, other=0)
         colour = tl.load(palette + chosen * 3 + channel, mask=inside, other=0)
-        mixed = camera.to(tl.float32) * camera_share + colour.to(tl.float32) * colour_share
-        blended = (mixed + ROUNDER - ROUNDER).to(tl.uint8)
-        shown = tl.where(chosen == NO_CLASS, camera, blended)
-        tl.store(out + pixel * 3 + channel, shown, mask=inside)
+        mixed = camera.to(tl.float32) * camera_weight + colour.to(tl.float32) * colour_weight
+        blended = (mixed + ROUNDING - ROUNDING).to(tl.uint8)
+        value = tl.where(chosen == NO_CLASS, camera, blended)
+        tl.store(out + pixel * 3 + channel, value, mask=inside)
 
 
-@triton.jit(do_not_specialize=[*SIZES, "red", "step", "wants_confidence", "wants_overlay"])
+@triton.jit(do_not_specialize=[*SIZES, "red", "step", "write_confidence", "write_overlay"])
 def _classify_kernel(
     logits,
     raw,
@@ -102,10 +101,10 @@ def _classify_kernel(
     mask_out,
     confidence_out,
     overlay_out,
-    row_places,
-    row_shares,
-    column_places,
-    column_shares,
+    row_indices,
+    row_weights,
+    column_indices,
+    column_weights,
     height,
     width,
     stride_c,
@@ -114,26 +113,26 @@ def _classify_kernel(
     red,
     step,
     threshold,
-    camera_share,
-    colour_share,
-    wants_confidence,
-    wants_overlay,
+    camera_weight,
+    colour_weight,
+    write_confidence,
+    write_overlay,
     CLASSES: tl.constexpr,
-    PROBABLE: tl.constexpr,
+    WITH_PROBABILITY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     blocks = (width + BLOCK - 1) // BLOCK
     y = tl.program_id(0) // blocks
     x = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     inside = x < width
-    top = tl.load(row_places + y) * stride_y
-    bottom = tl.load(row_places + height + y) * stride_y
-    above = tl.load(row_shares + y)
-    below = tl.load(row_shares + height + y)
-    left = tl.load(column_places + x, mask=inside, other=0) * stride_x
-    right = tl.load(column_places + width + x, mask=inside, other=0) * stride_x
-    near = tl.load(column_shares + x, mask=inside, other=0)
-    far = tl.load(column_shares + width + x, mask=inside, other=0)
+    top = tl.load(row_indices + y) * stride_y
+    bottom = tl.load(row_indices + height + y) * stride_y
+    above = tl.load(row_weights + y)
+    below = tl.load(row_weights + height + y)
+    left = tl.load(column_indices + x, mask=inside, other=0) * stride_x
+    right = tl.load(column_indices + width + x, mask=inside, other=0) * stride_x
+    near = tl.load(column_weights + x, mask=inside, other=0)
+    far = tl.load(column_weights + width + x, mask=inside, other=0)
 
     best = _mix(logits, above, below, near, far, top, bottom, left, right, inside)
     chosen = tl.zeros([BLOCK], tl.int32)
@@ -141,52 +140,61 @@ def _classify_kernel(
     for c in range(1, CLASSES):
         corner = logits + c * stride_c
         score = _mix(corner, above, below, near, far, top, bottom, left, right, inside)
-        better = score > best  # strictly: of equals the lowest class stays
-        if PROBABLE:
+        better = score > best  # strictly greater: ties go to the lowest class
+        if WITH_PROBABILITY:
             gap = tl.exp(-tl.abs(score - best))
             total = tl.where(better, total * gap + 1, total + gap)
         chosen = tl.where(better, c, chosen)
         best = tl.where(better, score, best)
 
     pixel = y * width + x
-    if PROBABLE:
+    if WITH_PROBABILITY:
         probability = 1 / total
         chosen = tl.where(probability < threshold, NO_CLASS, chosen)
-        if wants_confidence != 0:
-            rounded = probability * 255 + ROUNDER - ROUNDER
+        if write_confidence != 0:
+            rounded = probability * 255 + ROUNDING - ROUNDING
             tl.store(confidence_out + pixel, rounded.to(tl.uint8), mask=inside)
     tl.store(mask_out + pixel, chosen.to(tl.uint8), mask=inside)
-    if wants_overlay != 0:
+    if write_overlay != 0:
         _paint(
-            raw, palette, overlay_out, pixel, chosen, red, step, camera_share, colour_share, inside
+            raw,
+            palette,
+            overlay_out,
+            pixel,
+            chosen,
+            red,
+            step,
+            camera_weight,
+            colour_weight,
+            inside,
         )
 
 
-# Not exempt from specialisation: only where 16 is known to divide ``count`` are loads wide.
+# ``count`` is specialised: loads are vectorised only if it is known to be a multiple of 16.
 @triton.jit
 def _bias_relu_kernel(x, bias, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     value = tl.load(x + at, mask=inside, other=0)
     shift = tl.load(bias + at % CHANNELS, mask=inside, other=0)
-    # Rounding after the ReLU instead of before it changes nothing: it keeps order and sign.
+    # Rounding after the ReLU gives the same result, since rounding preserves order and sign.
     summed = value.to(tl.float32) + shift.to(tl.float32)
     tl.store(x + at, tl.where(summed < 0, 0.0, summed).to(value.dtype), mask=inside)
 
 
 @torch.inference_mode()
-def fit(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> None:
-    """Resize, order the channels, normalise, pad; see :func:`plain.fit`."""
-    (row_places, row_shares), (column_places, column_shares) = grid
+def preprocess(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> None:
+    """Resize, reorder channels, normalise, pad; see :func:`plain.preprocess`."""
+    (row_indices, row_weights), (column_indices, column_weights) = grid
     _, height, width = out.shape
-    _fit_kernel[(height * triton.cdiv(width, BLOCK),)](
+    _preprocess_kernel[(height * triton.cdiv(width, BLOCK),)](
         raw,
         out,
         levels,
-        row_places,
-        row_shares,
-        column_places,
-        column_shares,
+        row_indices,
+        row_weights,
+        column_indices,
+        column_weights,
         height,
         width,
         raw.stride(0),
@@ -209,7 +217,7 @@ def classify(
     out: ClassifyOutputs,
 ) -> None:
     """Logits to mask, confidence and overlay in one pass; see :func:`plain.classify`."""
-    (row_places, row_shares), (column_places, column_shares) = grid
+    (row_indices, row_weights), (column_indices, column_weights) = grid
     height, width = out.mask.shape
     _classify_kernel[(height * triton.cdiv(width, BLOCK),)](
         logits,
@@ -218,10 +226,10 @@ def classify(
         out.mask,
         out.mask if out.confidence is None else out.confidence,
         out.mask if out.overlay is None else out.overlay,
-        row_places,
-        row_shares,
-        column_places,
-        column_shares,
+        row_indices,
+        row_weights,
+        column_indices,
+        column_weights,
         height,
         width,
         *logits.stride(),
@@ -232,7 +240,7 @@ def classify(
         int(out.confidence is not None),
         int(out.overlay is not None),
         CLASSES=logits.shape[0],
-        PROBABLE=threshold > 0 or out.confidence is not None,
+        WITH_PROBABILITY=threshold > 0 or out.confidence is not None,
         BLOCK=BLOCK,
         enable_fp_fusion=False,
     )
@@ -240,7 +248,7 @@ def classify(
 
 @torch.inference_mode()
 def bias_relu(x: Tensor, bias: Tensor) -> None:
-    """Bias and ReLU in place; see :func:`plain.bias_relu`. Fast for channels last only."""
+    """Bias and ReLU in place; see :func:`plain.bias_relu`. Only fast for channels-last input."""
     if not x.is_contiguous(memory_format=torch.channels_last):
         plain.bias_relu(x, bias)
         return
@@ -251,5 +259,5 @@ def bias_relu(x: Tensor, bias: Tensor) -> None:
 
 
 def _channels(order: str) -> tuple[int, int]:
-    """Where red lies in a camera pixel, and the way to green and blue."""
+    """The offset of red in a camera pixel, and the step to green and to blue."""
     return (0, 1) if order == "rgb" else (2, -1)

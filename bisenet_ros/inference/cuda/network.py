@@ -1,7 +1,7 @@
-"""The network as the GPU runs it: batch norms folded, channels last, bias and ReLU in one pass.
+"""The network optimised for the GPU: batch norms folded, channels last, bias and ReLU fused.
 
-cuDNN's convolution as PyTorch calls it leaves bias and ReLU to two more kernels, each of which
-reads and writes the whole activation. Here one kernel does both, with the same rounding.
+PyTorch runs bias and ReLU as two kernels after cuDNN's convolution, each of which reads and writes
+the whole activation. Here one kernel does both, with the same rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BiasReLU = Callable[[Tensor, Tensor], None]  # x (N, C, H, W), changed in place,
 
 
 class ConvBiasReLU(nn.Module):
-    """A convolution whose bias and ReLU are added in place, in one pass.
+    """A convolution whose bias and ReLU are applied in place, in one pass.
 
     Args:
         conv: with a bias; it is copied.
@@ -48,26 +48,26 @@ class ConvBiasReLU(nn.Module):
 def fast_network(
     network: SegmentationNetwork, compute: Compute, bias_relu: BiasReLU, compiled: bool
 ) -> Callable[[Tensor], Tensor]:
-    """A copy of ``network`` on the device and in the precision of ``compute``, made fast.
+    """An optimised copy of ``network`` on the device and in the precision of ``compute``.
 
     Args:
         network: in eval mode.
         compute: device and precision.
         bias_relu: of ``kernels`` or ``plain``.
-        compiled: let torch.compile fuse instead: more of it, for a minute at the first call.
+        compiled: fuse with torch.compile instead: it fuses more, but the first call takes a minute.
     """
-    slim = inference_graph(network)
+    runnable = inference_graph(network)
     if not compiled:
-        join_bias_and_relu(slim, bias_relu)
-    slim.to(compute.device, compute.dtype)
-    channels_last(slim)
-    return torch.compile(slim, dynamic=False) if compiled else slim
+        fuse_bias_and_relu(runnable, bias_relu)
+    runnable.to(compute.device, compute.dtype)
+    channels_last(runnable)
+    return torch.compile(runnable, dynamic=False) if compiled else runnable
 
 
-def join_bias_and_relu(network: nn.Module, bias_relu: BiasReLU) -> None:
-    """Put a :class:`ConvBiasReLU` where a ReLU takes a folded convolution's result, in place.
+def fuse_bias_and_relu(network: nn.Module, bias_relu: BiasReLU) -> None:
+    """Replace each folded convolution with a ReLU by a :class:`ConvBiasReLU`, in place.
 
-    A network that could not be traced stays as it is.
+    A network that could not be traced is left unchanged.
     """
     if not isinstance(network, fx.GraphModule):
         return

@@ -1,4 +1,4 @@
-"""From camera pixels in host memory to masks in host memory, by way of the GPU."""
+"""The GPU pipeline: from camera pixels to masks, both in host memory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from bisenet_ros.inference.cuda.buffers import FrameBuffers, Size, Slot
 from bisenet_ros.inference.cuda.network import fast_network
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.runner import Runner
-from bisenet_ros.inference.cuda.streams import Mark, streams_of
-from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
+from bisenet_ros.inference.cuda.streams import Mark, streams_for
+from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import round_up
 
-SLOTS = 2  # batches under way: one uploads while one computes
+SLOTS = 2  # batches in flight: one uploads while one computes
 
 
 @dataclass
 class Ticket:
-    """A batch under way; :meth:`CudaPipeline.collect` turns it into results.
+    """A batch in flight; :meth:`CudaPipeline.collect` waits for its results.
 
     Attributes:
-        outputs: one an image, in host memory; not yet written when the ticket is handed out.
-        marks: when staging began, the network's input was ready, the logits were, and all was back.
+        outputs: one per image, in host memory; not yet written when the ticket is returned.
+        marks: staging begun, network input ready, logits ready, download finished.
     """
 
     outputs: list[ClassifyOutputs]
@@ -38,29 +38,29 @@ class Ticket:
 
 
 class CudaPipeline:
-    """The whole way of a batch on one GPU, for one thread at a time.
+    """Processes batches on one GPU, for one thread at a time.
 
-    Called, it returns when the results are there. To let the copies of one batch run beside the
-    network of another, ``submit`` the next batch before the last is ``collect``-ed: up to
-    ``SLOTS`` batches are under way, a further ``submit`` waits for the oldest. On the CPU it runs
-    without streams, graphs and pinned memory, which is how it is tested without a GPU.
+    A call returns when the results are ready. To overlap the copies of one batch with the network
+    of another, ``submit`` the next batch before calling ``collect`` for the last one: up to
+    ``SLOTS`` batches are in flight, and a further ``submit`` waits for the oldest. On the CPU it
+    runs without streams, graphs and pinned memory, so that it can be tested without a GPU.
 
     Args:
-        network: in eval mode; it is copied, not changed.
+        network: in eval mode; copied, not changed.
         card: of the weights: mean, std, colours.
         compute: device and precision.
         input_size: (height, width) of the network's input, multiples of its stride.
-        graphs: capture the network in CUDA graphs; None for wherever there are any.
-        compiled: let torch.compile fuse the network's layers, a minute for each batch size.
+        graphs: capture the network in CUDA graphs; None to do so on every GPU.
+        compiled: let torch.compile fuse the network's layers, which takes a minute per batch size.
 
     Attributes:
-        name: of the engine, as the parameter ``engine`` names it.
-        compute: device and precision; its ``fallback`` says so if Triton or the graph of a single
-            image does not work here.
+        name: of the engine, as in the parameter ``engine``.
+        compute: device and precision; its ``fallback`` reports if Triton or the CUDA graph for a
+            single image does not work here.
 
     Raises:
-        torch.cuda.OutOfMemoryError: from any call, if the GPU has no room; the batch is lost, the
-            path can be used again.
+        torch.cuda.OutOfMemoryError: from any call, if the GPU runs out of memory; the batch is
+            lost, but the pipeline remains usable.
     """
 
     @torch.inference_mode()
@@ -75,7 +75,7 @@ class CudaPipeline:
     ) -> None:
         self.input_size = input_size
         self.name = "compile" if compiled else "torch"
-        self.streams = streams_of(compute.device)
+        self.streams = streams_for(compute.device)
         if graphs is None:
             graphs = compute.device.type == "cuda"
         with self.streams.on("compute"):
@@ -87,13 +87,13 @@ class CudaPipeline:
                     round_up(input_size[0], network.multiple),
                     round_up(input_size[1], network.multiple),
                 ),
-                spread=(input_size[0] // network.stride, input_size[1] // network.stride),
+                logits_size=(input_size[0] // network.stride, input_size[1] // network.stride),
                 streams=self.streams,
                 graphs=graphs,
             )
-            self.levels = levels(card.mean, card.std, compute.dtype).to(compute.device)
+            self.levels = normalisation_table(card.mean, card.std, compute.dtype).to(compute.device)
             self.palette = torch.from_numpy(card.labels.palette()).to(compute.device)
-            self.runner.images(1)  # now, so that what does not work here is known from the start
+            self.runner.images(1)  # now, so that fallbacks are known from the start
         notes = "; ".join(filter(None, (compute.fallback, why_plain, self.runner.fallback)))
         self.compute = replace(compute, fallback=notes)
         self._slots = [Slot(self._buffers) for _ in range(SLOTS)]
@@ -101,7 +101,7 @@ class CudaPipeline:
 
     @property
     def engine(self) -> CudaPipeline:
-        """What runs the network: on the GPU, network and pixels are one."""
+        """Itself: on the GPU, engine and pipeline are one object."""
         return self
 
     def __call__(
@@ -114,29 +114,29 @@ class CudaPipeline:
     def submit(
         self, images: Sequence[np.ndarray], orders: Sequence[str], requests: Sequence[OutputRequest]
     ) -> Ticket:
-        """Set a batch going and return before it is done.
+        """Start a batch and return before it is done.
 
         Args:
-            images: (H, W, 3) uint8 each, any sizes and strides; free to change on return.
-            orders: ``rgb`` or ``bgr``, one an image.
-            requests: what to build, one an image.
+            images: (H, W, 3) uint8 each, any sizes and strides; may be modified after return.
+            orders: ``rgb`` or ``bgr``, one per image.
+            requests: the outputs to compute, one per image.
         """
         slot = self._next_slot()
         try:
             return self._enqueue(slot, images, orders, requests)
         except Exception:
-            self.streams.drain()  # what was begun may still write to the slot's buffers
+            self.streams.drain()  # work already queued may still write to the slot's buffers
             raise
 
     def collect(self, ticket: Ticket) -> list[Result]:
         """Wait for a batch; results in the order of its images, in memory the caller owns."""
         begun, ready, forwarded, done = ticket.marks
         self.streams.finish(done)
-        took = self.streams.milliseconds
+        elapsed = self.streams.milliseconds
         times = Times(
-            preprocess=took(begun, ready),
-            forward=took(ready, forwarded),
-            postprocess=took(forwarded, done),
+            preprocess=elapsed(begun, ready),
+            forward=elapsed(ready, forwarded),
+            postprocess=elapsed(forwarded, done),
         )
         return [
             Result(out.mask.numpy(), _array(out.confidence), _array(out.overlay), times)
@@ -144,7 +144,7 @@ class CudaPipeline:
         ]
 
     def _next_slot(self) -> Slot:
-        """The slot whose turn it is, once its last batch is through."""
+        """The next slot in turn, once its last batch is done."""
         slot = self._slots[self._turn]
         self._turn = (self._turn + 1) % SLOTS
         if slot.done is not None:
@@ -167,7 +167,7 @@ class CudaPipeline:
         streams.wait("compute", streams.mark("upload"))
         with streams.on("compute"):
             for frame, order, image_input in zip(frames, orders, network_input, strict=True):
-                self.pixels.fit(frame.raw, image_input, frame.fit, self.levels, order)
+                self.pixels.preprocess(frame.raw, image_input, frame.resize, self.levels, order)
             ready = streams.mark("compute")
             logits = self.runner.run(count)
             forwarded = streams.mark("compute")
@@ -183,7 +183,7 @@ class CudaPipeline:
         return Ticket(outputs, (begun, ready, forwarded, slot.done))
 
     def _upload(self, frames: list[FrameBuffers], images: Sequence[np.ndarray]) -> None:
-        """Send the images, each as soon as it is staged."""
+        """Upload each image as soon as it is staged."""
         for frame, image in zip(frames, images, strict=True):
             frame.stage(image)
             with self.streams.on("upload"):
@@ -196,7 +196,7 @@ class CudaPipeline:
         self.pixels.classify(
             scores,
             frame.raw,
-            frame.spread,
+            frame.upsample,
             self.palette,
             order,
             request.threshold,
@@ -206,8 +206,8 @@ class CudaPipeline:
 
     def _buffers(self, size: Size) -> FrameBuffers:
         device, runner = self.palette.device, self.runner
-        fit = fit_grid(size, self.input_size, runner.padded, device)
-        return FrameBuffers(size, fit, spread_grid(runner.spread, size, device), device)
+        resize = resize_grid(size, self.input_size, runner.padded, device)
+        return FrameBuffers(size, resize, upsample_grid(runner.logits_size, size, device), device)
 
 
 def _array(part: torch.Tensor | None) -> np.ndarray | None:

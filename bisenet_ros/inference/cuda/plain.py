@@ -1,6 +1,6 @@
-"""The pixel kernels in plain PyTorch, for machines without Triton, and to test Triton's against.
+"""The pixel kernels in plain PyTorch: for machines without Triton, and as its reference in tests.
 
-Same functions, same arguments, same order of rounding as kernels.py; any device.
+Same functions, arguments and rounding order as kernels.py; works on any device.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from bisenet_ros.inference.cuda.tables import Axis, Grid
 from bisenet_ros.labels import UNLABELLED
 
 NAME = "plain PyTorch"
-STRIP_ELEMENTS = 1 << 24  # float32 values in hand at once: 64 MB, whatever the camera's size
+STRIP_ELEMENTS = 1 << 24  # float32 values processed at once: 64 MB, for any camera size
 
 
 class ClassifyOutputs(NamedTuple):
-    """Where the result of one image is written; all uint8, contiguous, at the camera's size.
+    """The output arrays of one image; all uint8, contiguous, at the camera's size.
 
     Attributes:
         mask: (H, W).
-        confidence: (H, W), or None if nobody asked for it.
-        overlay: (H, W, 3) RGB, or None likewise.
+        confidence: (H, W), or None if not requested.
+        overlay: (H, W, 3) RGB, or None if not requested.
     """
 
     mask: Tensor
@@ -32,21 +32,21 @@ class ClassifyOutputs(NamedTuple):
 
 
 @torch.inference_mode()
-def fit(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> None:
-    """Resize, order the channels, normalise, pad: a camera image to the network's input.
+def preprocess(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> None:
+    """Convert a camera image to network input: resize, reorder channels, normalise, pad.
 
     Args:
         raw: (H, W, 3) uint8, contiguous.
         out: (3, h, w) floating, any strides; written.
-        grid: of :func:`~bisenet_ros.inference.cuda.tables.fit_grid`, (H, W) to (h, w).
+        grid: of :func:`~bisenet_ros.inference.cuda.tables.resize_grid`, (H, W) to (h, w).
         levels: (3, 256) of ``out``'s dtype.
         order: channel order of ``raw``, ``rgb`` or ``bgr``.
     """
     rows, columns = grid
     pixels = raw if order == "rgb" else raw.flip(2)
-    top, bottom = (_across(pixels[i.long()], columns) for i in rows.places)
-    above, below = rows.shares[:, :, None, None]
-    # As OpenCV: 4 bits go before the second product and 16 after it, 2 more with the rounding.
+    top, bottom = (_across(pixels[i.long()], columns) for i in rows.indices)
+    above, below = rows.weights[:, :, None, None]
+    # As in OpenCV: drop 4 bits before the second product, 16 after it, and 2 more when rounding.
     mixed = ((top >> 4) * above >> 16) + ((bottom >> 4) * below >> 16)
     values = (mixed + 2 >> 2).long()
     for channel in range(3):
@@ -55,7 +55,7 @@ def fit(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> Non
 
 @torch.inference_mode()
 def bias_relu(x: Tensor, bias: Tensor) -> None:
-    """Add a bias to each channel and take the positive part, in place.
+    """Add a bias to each channel and apply ReLU, in place.
 
     Args:
         x: (N, C, H, W) floating; changed.
@@ -66,8 +66,8 @@ def bias_relu(x: Tensor, bias: Tensor) -> None:
 
 def _across(pixels: Tensor, columns: Axis) -> Tensor:
     """(h, W, 3) uint8 to (h, w, 3) int32, scaled by 2048."""
-    left, right = (pixels[:, i.long()].to(torch.int32) for i in columns.places)
-    near, far = columns.shares[..., None]
+    left, right = (pixels[:, i.long()].to(torch.int32) for i in columns.indices)
+    near, far = columns.weights[..., None]
     return left * near + right * far
 
 
@@ -82,21 +82,21 @@ def classify(
     alpha: float,
     out: ClassifyOutputs,
 ) -> None:
-    """Logits to the class of each camera pixel, and what else ``out`` has room for.
+    """Logits to the class of each camera pixel, and the other outputs present in ``out``.
 
     Args:
         logits: (n, h, w) floating, any strides, 1 ≤ n ≤ 255.
-        raw: (H, W, 3) uint8, contiguous, the camera image; read for the overlay only.
-        grid: of :func:`~bisenet_ros.inference.cuda.tables.spread_grid`, (h, w) to (H, W).
+        raw: (H, W, 3) uint8, contiguous, the camera image; used for the overlay only.
+        grid: of :func:`~bisenet_ros.inference.cuda.tables.upsample_grid`, (h, w) to (H, W).
         palette: (256, 3) uint8 RGB.
         order: channel order of ``raw``, ``rgb`` or ``bgr``.
-        threshold: less probable pixels become 255; 0 keeps all.
+        threshold: pixels with a lower probability become 255; 0 keeps all.
         alpha: opacity of the colours in the overlay.
-        out: written. Of equal logits the lowest class wins. Confidence is the winner's softmax
-            probability · 255, rounded, halves to even.
+        out: written. Ties go to the lowest class. Confidence is the softmax probability of the
+            chosen class · 255, rounded half to even.
     """
-    left, right = grid.columns.places.long()
-    near, far = grid.columns.shares
+    left, right = grid.columns.indices.long()
+    near, far = grid.columns.weights
     scores = logits.float()
     wide = scores[..., left] * near + scores[..., right] * far  # n, h, W
     height, width = out.mask.shape
@@ -117,9 +117,9 @@ def classify(
 def _strip(
     wide: Tensor, grid: Grid, strip: slice, threshold: float, out: ClassifyOutputs
 ) -> tuple[Tensor, Tensor]:
-    """The best class of some rows and, where needed, its probability: (rows, W) each."""
-    upper, lower = grid.rows.places[:, strip].long()
-    above, below = grid.rows.shares[:, strip, None]
+    """The best class of a strip of rows and, if needed, its probability: (rows, W) each."""
+    upper, lower = grid.rows.indices[:, strip].long()
+    above, below = grid.rows.weights[:, strip, None]
     full = wide[:, upper] * above + wide[:, lower] * below  # n, rows, W
     best, chosen = full.max(0)
     if threshold <= 0 and out.confidence is None:
@@ -128,7 +128,7 @@ def _strip(
 
 
 def _blend(camera: Tensor, mask: Tensor, palette: Tensor, order: str, alpha: float) -> Tensor:
-    """The overlay of some rows, (rows, W, 3) uint8 RGB."""
+    """The overlay of a strip of rows, (rows, W, 3) uint8 RGB."""
     rgb = camera if order == "rgb" else camera.flip(2)
     mixed = rgb.float() * (1 - alpha) + palette[mask.long()].float() * alpha
     return torch.where((mask == UNLABELLED)[..., None], rgb, mixed.round().to(torch.uint8))

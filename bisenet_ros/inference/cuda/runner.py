@@ -1,4 +1,4 @@
-"""Runs the network on the GPU, captured in a CUDA graph for each batch size."""
+"""Runs the network on the GPU, with one CUDA graph per batch size."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from torch import Tensor
 from bisenet_ros.inference.cuda.streams import Streams
 from bisenet_ros.inference.device import Compute
 
-MAX_BATCHES = 8  # batch sizes a graph is kept for
-WARM_UP_RUNS = 3  # cuDNN chooses its kernels in the first; the graph must not see it choosing
+MAX_BATCHES = 8  # batch sizes for which a graph is kept
+WARM_UP_RUNS = 3  # cuDNN autotunes in the first run, which must not happen during capture
 
-# PyTorch allows one capture at a time in a process, and a model that is reloaded is captured
-# beside the one that runs.
+# PyTorch allows one capture at a time per process, and a reloaded model is captured while the old
+# one is still running.
 _one_capture = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Batch:
-    """A batch size that has run: its input, its logits, and the graph from one to the other."""
+    """The input, logits and CUDA graph of one batch size."""
 
     images: Tensor
     logits: Tensor | None = None
@@ -35,18 +35,18 @@ class Batch:
 
 
 class Runner:
-    """Runs a network on inputs that stay in one place in memory.
+    """Runs a network on inputs with a fixed memory address.
 
     Args:
-        network: as :func:`~bisenet_ros.inference.cuda.network.fast_network` made it.
+        network: as returned by :func:`~bisenet_ros.inference.cuda.network.fast_network`.
         compute: its device and precision.
         padded: (height, width) of its input.
-        spread: (height, width) of its logits, without those of the padding.
-        streams: to wait for before memory is given back.
+        logits_size: (height, width) of its logits without the padding.
+        streams: drained before memory is freed.
         graphs: False runs every batch eagerly.
 
     Attributes:
-        fallback: why batches run eagerly though graphs were asked for; empty if none does.
+        fallback: why some batches run eagerly although graphs were requested; empty if none do.
     """
 
     def __init__(
@@ -54,34 +54,34 @@ class Runner:
         network: Callable[[Tensor], Tensor],
         compute: Compute,
         padded: tuple[int, int],
-        spread: tuple[int, int],
+        logits_size: tuple[int, int],
         streams: Streams,
         graphs: bool,
     ) -> None:
         self.compute, self.streams, self.graphs = compute, streams, graphs
-        self.network, self.padded, self.spread = network, padded, spread
+        self.network, self.padded, self.logits_size = network, padded, logits_size
         self.fallback = ""
-        self._pool: Any = None  # of the memory of all graphs
+        self._pool: Any = None  # memory pool shared by all graphs
         self._batches: OrderedDict[int, Batch] = OrderedDict()
 
     def images(self, count: int) -> Tensor:
-        """The input of a batch, (count, 3, padded) channels last, to be written before ``run``.
+        """The input of a batch, (count, 3, *padded) channels last, to be written before ``run``.
 
-        The first call for a count warms up and captures, which takes up to a few seconds.
+        The first call for a batch size warms up and captures, which takes up to a few seconds.
 
         Raises:
-            torch.cuda.OutOfMemoryError: there is no room for a batch of this size.
+            torch.cuda.OutOfMemoryError: there is not enough memory for a batch of this size.
         """
         if count not in self._batches:
             self._batches[count] = self._prepare(count)
             while len(self._batches) > MAX_BATCHES:
-                self.streams.drain()  # a graph must not be freed while it runs
+                self.streams.drain()  # a graph must not be freed while it is running
                 self._batches.popitem(last=False)
         self._batches.move_to_end(count)
         return self._batches[count].images
 
     def run(self, count: int) -> Tensor:
-        """Logits (count, n, *spread) of what lies in ``images(count)``, in the network's dtype.
+        """Logits (count, n, *logits_size) of ``images(count)``, in the network's dtype.
 
         They are overwritten by the next run; with streams, call it on ``compute``.
         """
@@ -91,7 +91,7 @@ class Runner:
             logits = batch.logits
         else:
             logits = self._eager(batch.images)
-        return logits[..., : self.spread[0], : self.spread[1]]
+        return logits[..., : self.logits_size[0], : self.logits_size[1]]
 
     def _prepare(self, count: int) -> Batch:
         shape = (count, 3, *self.padded)
@@ -114,8 +114,8 @@ class Runner:
 
     def _capture(self, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         graph = torch.cuda.CUDAGraph()
-        # thread_local: what other threads ask of CUDA meanwhile must not spoil the capture. One
-        # pool for all graphs is sound because they run one after the other, on one stream.
+        # thread_local: CUDA calls of other threads must not invalidate the capture. Sharing one
+        # pool is safe because all graphs run one after the other on one stream.
         with (
             _one_capture,
             torch.cuda.graph(
@@ -136,7 +136,7 @@ class Runner:
 
 @contextmanager
 def _cudnn(compute: Compute) -> Iterator[None]:
-    """Let cuDNN try its kernels out, and keep float32 from being multiplied as TF32's 10 bits."""
+    """Enable cuDNN autotuning, and disable TF32, which has only 10 fraction bits."""
     if compute.device.type != "cuda":
         yield
         return

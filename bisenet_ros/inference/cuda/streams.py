@@ -1,4 +1,4 @@
-"""Three queues of work, so that copies run while the network computes; or none, on the CPU."""
+"""Three streams, so that copies overlap with the network; on the CPU everything is synchronous."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ Mark = Any  # a point in a lane: an event on the GPU, a time on the CPU
 
 
 class Streams(Protocol):
-    """What a path needs of its queues; ``lane`` is one of ``LANES``."""
+    """The streams of a pipeline; ``lane`` is one of ``LANES``."""
 
     def on(self, lane: str) -> AbstractContextManager:
-        """Put the work of the context into a lane."""
+        """Run the context's work in a lane."""
 
     def mark(self, lane: str) -> Mark:
-        """A point after all work put into the lane so far."""
+        """Record a point after all work queued in the lane so far."""
 
     def wait(self, lane: str, mark: Mark) -> None:
-        """Hold back what is put into the lane from now on until the mark is reached."""
+        """Make later work in the lane wait until the mark is reached."""
 
     def finish(self, mark: Mark) -> None:
-        """Return when the mark is reached."""
+        """Block until the mark is reached."""
 
     def drain(self) -> None:
-        """Return when every lane is empty."""
+        """Block until all lanes are empty."""
 
     def milliseconds(self, first: Mark, second: Mark) -> float:
-        """Time between two marks that were reached."""
+        """Time between two marks, both of which have been reached."""
 
 
 class CudaStreams:
-    """CUDA streams that do not wait for each other unless told to.
+    """CUDA streams that wait for each other only where ``wait`` is called.
 
-    ``on`` also makes ``device`` the current one, which Triton's launcher goes by.
+    ``on`` also makes ``device`` the current device, which Triton's launcher uses.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -59,7 +59,7 @@ class CudaStreams:
         mark.synchronize()
 
     def drain(self) -> None:
-        # One by one: a synchronisation of the whole device would break another thread's capture.
+        # One by one: synchronising the whole device would break another thread's capture.
         for stream in self.lanes.values():
             stream.synchronize()
 
@@ -68,7 +68,7 @@ class CudaStreams:
 
 
 class NoStreams:
-    """Everything at once and in order, as the CPU does it."""
+    """Synchronous execution on the CPU."""
 
     def on(self, lane: str) -> AbstractContextManager:
         return nullcontext()
@@ -89,6 +89,6 @@ class NoStreams:
         return 1e3 * (second - first)
 
 
-def streams_of(device: torch.device) -> Streams:
-    """What suits the device."""
+def streams_for(device: torch.device) -> Streams:
+    """The streams for the device."""
     return CudaStreams(device) if device.type == "cuda" else NoStreams()

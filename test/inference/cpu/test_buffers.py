@@ -1,11 +1,11 @@
-"""Memory is used again, but never while somebody still looks at it."""
+"""Memory is reused, but never while something still refers to it."""
 
 import numpy as np
 
 from bisenet_ros.inference.cpu.buffers import MAX_KINDS, Buffers
 
 
-def test_what_is_let_go_is_lent_again():
+def test_released_arrays_are_reused():
     buffers = Buffers()
     first = buffers.lend((3, 4), np.uint8)
     address = first.ctypes.data
@@ -41,7 +41,7 @@ def test_shapes_types_and_uses_do_not_share():
     assert buffers.scratch("a", (4,), np.uint8) is made[0]
 
 
-def test_sizes_that_no_camera_sends_any_more_are_let_go():
+def test_unused_sizes_are_freed():
     buffers = Buffers()
     for side in range(1, 10 * MAX_KINDS):
         buffers.lend((side, side), np.uint8)

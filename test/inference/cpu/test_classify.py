@@ -1,4 +1,4 @@
-"""The running maximum against the whole tensor."""
+"""Class-by-class argmax against argmax of the full tensor."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_camera_sizes_and_many_classes(size, classes):
     check(logits, size)
 
 
-def test_of_equals_the_lowest_id_wins():
+def test_ties_go_to_the_lowest_id():
     logits = np.ones((5, 3, 4), np.float32)
     logits[0] = 0
     mask = np.full((9, 9), 77, np.uint8)

@@ -1,4 +1,4 @@
-"""Fused or not, the numbers are the same."""
+"""Fused convolutions give the same results as separate layers."""
 
 import copy
 
@@ -49,7 +49,7 @@ def test_a_network_that_is_not_traced_has_its_convolutions_replaced():
     assert [type(module) for module in network] == [fused_conv.FusedConv, nn.ReLU]
 
 
-def test_without_the_operator_the_engine_runs_all_the_same(small_weights, monkeypatch):
+def test_the_engine_runs_without_the_operator(small_weights, monkeypatch):
     network, card = load(small_weights)
     images = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
     first = TorchEngine(network, card.mean, card.std, choose("cpu", "fp32"))(images)

@@ -1,4 +1,4 @@
-"""Bytes in, the same as normalised pixels in: inside the image, at its border and beyond."""
+"""Encoded bytes give the same results as normalised pixels: inside, at the border and padded."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_padding_repeats_the_last_row_and_column(size):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_takes_bytes_in_its_first_convolutions(name):
+def test_normalisation_is_folded_into_the_first_convolutions_of_every_network(name):
     torch.manual_seed(0)
     network = build(name, 3).double().eval()
     images = RANDOM.integers(0, 256, (1, 64, 96, 3), np.uint8)
@@ -85,7 +85,7 @@ def test_every_network_takes_bytes_in_its_first_convolutions(name):
 
 
 class TwoReaders(nn.Module):
-    """Reads its image by a convolution and as it is."""
+    """Reads its image both with a convolution and directly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class TwoReaders(nn.Module):
 
 
 @pytest.mark.parametrize("traced", [True, False])
-def test_a_network_that_reads_its_image_otherwise_gets_it_normalised(traced):
+def test_a_network_whose_image_is_not_read_by_convolutions_only_gets_it_normalised(traced):
     network = TwoReaders().double()
     images = RANDOM.integers(0, 256, (1, 16, 24, 3), np.uint8)
     with torch.no_grad():

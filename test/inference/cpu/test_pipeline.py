@@ -1,4 +1,4 @@
-"""Steady work allocates nothing, and results stay what they were."""
+"""The steady state allocates nothing, and results are never overwritten."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def pictures(count: int, size: tuple[int, int] = (360, 480)) -> list[np.ndarray]
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
@@ -70,14 +70,14 @@ def test_a_view_of_a_result_outlives_it(segmenter):
     assert np.array_equal(row, before)
 
 
-def test_the_callers_image_is_left_alone(segmenter):
+def test_the_callers_image_is_not_changed(segmenter):
     image = pictures(1)[0]
     image.setflags(write=False)
     segmenter([image], "rgb", EVERYTHING)
     segmenter([image], "bgr", EVERYTHING)
 
 
-def test_cameras_that_change_size_get_buffers_of_their_own(segmenter):
+def test_cameras_that_change_size_get_new_buffers(segmenter):
     for side in (*range(1, 60, 3), 40, 1):
         (image,) = pictures(1, (side, 2 * side))
         result = segmenter([image], request=EVERYTHING)[0]

@@ -1,4 +1,4 @@
-"""Which kernels are taken, and what is said when it is not Triton's."""
+"""Which kernels are selected, and the note if they are not Triton's."""
 
 import sys
 
@@ -10,7 +10,7 @@ from bisenet_ros.inference.cuda import backend, plain
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
-def test_on_the_cpu_plain_it_is_and_nothing_to_say(monkeypatch):
+def test_the_cpu_uses_plain_pytorch_without_a_note(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert backend.choose(CPU, 3, torch.float32) == (plain, "")
 
@@ -26,23 +26,23 @@ def test_without_triton_the_note_says_so(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no C compiler"), OSError("ptxas\nis missing")])
-def test_a_triton_that_cannot_run_is_left_alone(monkeypatch, error):
+def test_a_broken_triton_is_not_used(monkeypatch, error):
     pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(backend, "_try_out", fail)
+    monkeypatch.setattr(backend, "_smoke_test", fail)
     chosen, note = backend.choose(GPU, 3, torch.float16)
     assert chosen is plain and str(error).splitlines()[0] in note and "\n" not in note
 
 
-def test_a_full_gpu_is_no_reason_to_leave_triton(monkeypatch):
+def test_running_out_of_memory_does_not_disable_triton(monkeypatch):
     pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
 
     def fail(*_):
         raise torch.cuda.OutOfMemoryError("full")
 
-    monkeypatch.setattr(backend, "_try_out", fail)
+    monkeypatch.setattr(backend, "_smoke_test", fail)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         backend.choose(GPU, 3, torch.float16)

@@ -23,22 +23,22 @@ POINTERS = {
     "mask_out": "*u8",
     "confidence_out": "*u8",
     "overlay_out": "*u8",
-    "row_places": "*i32",
-    "column_places": "*i32",
-    "row_shares": "*{share}",
-    "column_shares": "*{share}",
+    "row_indices": "*i32",
+    "column_indices": "*i32",
+    "row_weights": "*{weight}",
+    "column_weights": "*{weight}",
     "threshold": "fp32",
-    "camera_share": "fp32",
-    "colour_share": "fp32",
+    "camera_weight": "fp32",
+    "colour_weight": "fp32",
 }
 
 
-def compile_for(kernel, capability: int, half: str, share: str, constants: dict) -> str:
+def compile_for(kernel, capability: int, half: str, weight: str, constants: dict) -> str:
     """The PTX of a kernel; ptxas has assembled it too."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    kinds = {name: kind.format(half=half, share=share) for name, kind in POINTERS.items()}
+    kinds = {name: kind.format(half=half, weight=weight) for name, kind in POINTERS.items()}
     signature = {
         name: "constexpr" if name in constants else kinds.get(name, "i32")
         for name in kernel.arg_names
@@ -57,10 +57,10 @@ def fresh_cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("capability", [ORIN, HOPPER])
 @pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
-def test_fit_compiles(capability, half):
+def test_preprocess_compiles(capability, half):
     from bisenet_ros.inference.cuda import kernels
 
-    compile_for(kernels._fit_kernel, capability, half, "i32", {"BLOCK": kernels.BLOCK})
+    compile_for(kernels._preprocess_kernel, capability, half, "i32", {"BLOCK": kernels.BLOCK})
 
 
 @pytest.mark.parametrize("capability", [ORIN, HOPPER])
@@ -69,7 +69,7 @@ def test_fit_compiles(capability, half):
 def test_classify_compiles_and_rounds_as_written(capability, half, probable):
     from bisenet_ros.inference.cuda import kernels
 
-    constants = {"CLASSES": 19, "PROBABLE": probable, "BLOCK": kernels.BLOCK}
+    constants = {"CLASSES": 19, "WITH_PROBABILITY": probable, "BLOCK": kernels.BLOCK}
     ptx = compile_for(kernels._classify_kernel, capability, half, "fp32", constants)
     assert "fma.rn.f32" not in ptx  # a product and a sum in one rounding: not what plain.py does
     assert ".local" not in ptx  # nothing spilled to memory

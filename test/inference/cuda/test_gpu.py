@@ -1,4 +1,4 @@
-"""What only a GPU can show: graphs, streams, memory, other threads."""
+"""Tests that need a GPU: graphs, streams, memory, other threads."""
 
 import threading
 
@@ -29,7 +29,7 @@ def make(small_weights):
 
 
 def batch(picture, seeds=(1, 2, 3)):
-    """Images of three sizes, one seen twice, and what to ask for them."""
+    """Images of three sizes, one of them twice, and their requests."""
     sizes = [(80, 100), (33, 47), (80, 100)]
     images = [picture(*size, seed) for size, seed in zip(sizes, seeds, strict=True)]
     return (
@@ -77,7 +77,7 @@ def test_torch_compile_gives_what_the_network_gives(make, picture):
         assert (a.mask != b.mask).mean() <= 0.03
 
 
-def test_batches_under_way_do_not_mix(make, picture):
+def test_batches_in_flight_do_not_mix(make, picture):
     path = make()
     rounds = [batch(picture, (seed, seed + 1, seed + 2)) for seed in range(12)]
     alone = [path(*arguments) for arguments in rounds]
@@ -95,7 +95,7 @@ def test_images_may_change_once_they_are_submitted(make, picture):
     assert same(path.collect(ticket)[0], expected)
 
 
-def test_results_stay_as_they_are(make, picture):
+def test_results_are_never_overwritten(make, picture):
     path = make()
     kept = [path(*batch(picture, (seed, seed, seed))) for seed in range(6)]
     again = [path(*batch(picture, (seed, seed, seed))) for seed in range(6)]
@@ -131,7 +131,7 @@ def test_a_full_gpu_loses_one_batch_only(make, picture):
     assert same(path([small], ["rgb"], [EVERYTHING])[0], expected)
 
 
-def test_a_model_is_captured_beside_one_that_runs(make, picture):
+def test_a_model_is_captured_while_another_runs(make, picture):
     path, arguments = make(), batch(picture)
     expected, wrong, stop = path(*arguments), [], threading.Event()
 

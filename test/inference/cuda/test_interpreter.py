@@ -1,4 +1,4 @@
-"""Runs the kernels' tests where there is no GPU: in Triton's interpreter, in their own process."""
+"""Runs the kernel tests without a GPU: in Triton's interpreter, in a separate process."""
 
 import os
 import subprocess

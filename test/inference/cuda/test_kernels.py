@@ -13,7 +13,7 @@ from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import backend, kernels, plain
 from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
-from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
+from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import OutputRequest
 
@@ -32,12 +32,12 @@ def channels_last(*shape: int, dtype: torch.dtype, device: torch.device) -> torc
 def check_fit(device, source, target, padded, order, dtype):
     random = np.random.default_rng(0)
     raw = torch.from_numpy(random.integers(0, 256, (*source, 3), np.uint8)).to(device)
-    table = levels((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype).to(device)
-    grid = fit_grid(source, target, padded, device)
+    table = normalisation_table((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype).to(device)
+    grid = resize_grid(source, target, padded, device)
     ours = channels_last(3, *padded, dtype=dtype, device=device)
     theirs = channels_last(3, *padded, dtype=dtype, device=device)
-    kernels.fit(raw, ours, grid, table, order)
-    plain.fit(raw, theirs, grid, table, order)
+    kernels.preprocess(raw, ours, grid, table, order)
+    plain.preprocess(raw, theirs, grid, table, order)
     assert torch.equal(ours, theirs)
 
 
@@ -47,7 +47,7 @@ def check_classify(device, classes, source, size, order, dtype, threshold, alpha
     logits = channels_last(classes, *source, dtype=dtype, device=device) * 3
     raw = torch.from_numpy(random.integers(0, 256, (*size, 3), np.uint8)).to(device)
     palette = torch.from_numpy(random.integers(0, 256, (256, 3), np.uint8)).to(device)
-    grid = spread_grid(source, size, device)
+    grid = upsample_grid(source, size, device)
     ours, theirs = (empty(size, parts, device) for _ in range(2))
     kernels.classify(logits, raw, grid, palette, order, threshold, alpha, ours)
     plain.classify(logits, raw, grid, palette, order, threshold, alpha, theirs)
@@ -82,7 +82,7 @@ def empty(size, parts, device) -> ClassifyOutputs:
         ((16, 32), (24, 64), (24, 64)),
     ],
 )
-def test_fit(device, source, target, padded, order, dtype):
+def test_preprocess(device, source, target, padded, order, dtype):
     check_fit(device, source, target, padded, order, dtype)
 
 
@@ -92,7 +92,7 @@ def test_fit(device, source, target, padded, order, dtype):
     target=st.tuples(st.integers(1, 2), st.integers(1, 5)),
     order=st.sampled_from(["rgb", "bgr"]),
 )
-def test_fit_of_any_size(device, source, target, order):
+def test_preprocess_at_any_size(device, source, target, order):
     target = (8 * target[0], 8 * target[1])
     padded = (target[0] + 1, target[1] + 3)
     check_fit(device, source, target, padded, order, torch.float16)
@@ -112,7 +112,7 @@ def test_classify(device, slow_scores, assert_same_class, classes, size, dtype):
 @pytest.mark.parametrize("parts", [(), ("confidence",), ("overlay",), ("confidence", "overlay")])
 @pytest.mark.parametrize("threshold", [0.0, 0.45])
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_classify_whatever_is_asked_for(device, parts, threshold, order):
+def test_classify_with_any_request(device, parts, threshold, order):
     check_classify(device, 5, (2, 3), (4, 270), order, torch.float16, threshold, 0.5, parts)
 
 
@@ -127,23 +127,23 @@ def test_classify_at_any_size(device, source, size, alpha):
     check_classify(device, 3, source, size, "rgb", torch.float16, 0.0, alpha, parts)
 
 
-def test_of_equal_classes_the_lowest_wins(device):
+def test_ties_go_to_the_lowest_class(device):
     logits = channels_last(6, 3, 3, dtype=torch.float16, device=device)
     logits[3], logits[5] = logits[1], logits[0]
     raw = torch.zeros(13, 11, 3, dtype=torch.uint8, device=device)
     palette = torch.zeros(256, 3, dtype=torch.uint8, device=device)
     for parts in ((), ("confidence",)):
         out = empty((13, 11), parts, device)
-        grid = spread_grid((3, 3), (13, 11), device)
+        grid = upsample_grid((3, 3), (13, 11), device)
         kernels.classify(logits, raw, grid, palette, "rgb", 0.0, 0.5, out)
         assert set(out.mask.unique().tolist()) <= {0, 1, 2, 4}
 
 
-def test_they_are_chosen_where_they_run(device):
+def test_they_are_chosen_where_they_work(device):
     assert backend.choose(device, 19, torch.float16) == (kernels, "")
 
 
-def test_the_whole_way_through_the_kernels(device, small_weights, picture, monkeypatch):
+def test_the_whole_pipeline_with_the_kernels(device, small_weights, picture, monkeypatch):
     network, card = load(small_weights)
     compute = Compute(device, "fp32")
     images, orders = [picture(6, 30), picture(7, 41, 1)], ["rgb", "bgr"]

@@ -1,11 +1,11 @@
-"""The network made fast is the same network."""
+"""The optimised network computes the same function."""
 
 import pytest
 import torch
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.network import ConvBiasReLU, fast_network, join_bias_and_relu
+from bisenet_ros.inference.cuda.network import ConvBiasReLU, fast_network, fuse_bias_and_relu
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.fusion import inference_graph
 
@@ -23,23 +23,23 @@ def network(small_weights):
     return network
 
 
-def test_joining_leaves_the_function_as_it_was(network):
-    slim = inference_graph(network).double()
+def test_fusing_does_not_change_the_function(network):
+    graph = inference_graph(network).double()
     images = torch.randn(1, 3, 32, 64, dtype=torch.float64)
     with torch.inference_mode():
-        before = slim(images)
-        join_bias_and_relu(slim, plain.bias_relu)
-        after = slim(images)
+        before = graph(images)
+        fuse_bias_and_relu(graph, plain.bias_relu)
+        after = graph(images)
     assert torch.allclose(before, after, rtol=1e-12, atol=1e-12)
 
 
-def test_every_convolution_with_a_relu_is_joined(network):
-    slim = inference_graph(network)
-    relus = sum(isinstance(module, torch.nn.ReLU) for module in slim.modules())
-    join_bias_and_relu(slim, plain.bias_relu)
-    joined = [module for module in slim.modules() if isinstance(module, ConvBiasReLU)]
+def test_every_convolution_with_a_relu_is_fused(network):
+    graph = inference_graph(network)
+    relus = sum(isinstance(module, torch.nn.ReLU) for module in graph.modules())
+    fuse_bias_and_relu(graph, plain.bias_relu)
+    joined = [module for module in graph.modules() if isinstance(module, ConvBiasReLU)]
     assert len(joined) == relus > 20
-    assert not any(isinstance(module, torch.nn.ReLU) for module in slim.modules())
+    assert not any(isinstance(module, torch.nn.ReLU) for module in graph.modules())
     assert all(module.conv.bias is None for module in joined)
 
 

@@ -1,4 +1,4 @@
-"""Who waits for whom: a race on a GPU shows rarely, so what is ordered is worked out instead.
+"""Synchronisation order: races on a GPU rarely show, so the ordering is derived instead.
 
 Lanes here run nothing later than they should, but keep account: each step knows every step that is
 sure to be over when it begins, were the lanes real streams.
@@ -21,7 +21,7 @@ IMAGE = np.zeros((10, 12, 3), np.uint8)
 
 
 class Ledger:
-    """Streams that remember, for each step, the steps before it.
+    """Streams that record, for each step, the steps ordered before it.
 
     Attributes:
         before: step → the steps that are over when it begins.
@@ -67,7 +67,7 @@ class Ledger:
 def ledger(small_weights, monkeypatch):
     """A ledger of six batches, submitted as fast as they are taken."""
     ledger = Ledger()
-    monkeypatch.setattr(pipeline, "streams_of", lambda _: ledger)
+    monkeypatch.setattr(pipeline, "streams_for", lambda _: ledger)
     network, card = load(small_weights)
     path = CudaPipeline(network, card, Compute(torch.device("cpu"), "fp32"), (32, 32))
 
@@ -82,7 +82,7 @@ def ledger(small_weights, monkeypatch):
 
     for name in ("stage", "upload", "download"):
         note(FrameBuffers, name)
-    note(path.pixels, "fit")
+    note(path.pixels, "preprocess")
     note(path.pixels, "classify")
     note(path.runner, "run")
     for ledger.batch in range(6):
@@ -91,7 +91,7 @@ def ledger(small_weights, monkeypatch):
 
 
 def test_the_steps_of_a_batch_follow_each_other(ledger):
-    steps = ("stage", "upload", "fit", "run", "classify", "download")
+    steps = ("stage", "upload", "preprocess", "run", "classify", "download")
     for number in range(6):
         for first, second in zip(steps, steps[1:], strict=False):
             assert (first, number) in ledger.before[second, number]
@@ -100,7 +100,7 @@ def test_the_steps_of_a_batch_follow_each_other(ledger):
 def test_shared_memory_is_free_before_it_is_written_again(ledger):
     for number in range(1, 6):
         # one network input and one set of logits for all
-        assert ("run", number - 1) in ledger.before["fit", number]
+        assert ("run", number - 1) in ledger.before["preprocess", number]
         assert ("classify", number - 1) in ledger.before["run", number]
     for number in range(2, 6):
         # two slots: staging, raw image and outputs
@@ -108,7 +108,7 @@ def test_shared_memory_is_free_before_it_is_written_again(ledger):
             assert (last, number - 2) in ledger.before["stage", number]
 
 
-def test_copies_run_beside_the_network(ledger):
+def test_copies_overlap_with_the_network(ledger):
     for number in range(1, 6):
         assert ("run", number - 1) not in ledger.before["upload", number]
         assert ("download", number - 1) not in ledger.before["run", number]

@@ -1,4 +1,4 @@
-"""The whole path, on the CPU: the same assembly as on a GPU, without streams and graphs."""
+"""The GPU pipeline run on the CPU: the same code, without streams and graphs."""
 
 import gc
 
@@ -34,7 +34,7 @@ def path(make):
 
 @pytest.fixture(scope="module")
 def small(make):
-    """For what does not depend on the network's input being of any size."""
+    """For tests that do not depend on the input size."""
     return make(size=(32, 32))
 
 
@@ -74,7 +74,7 @@ def test_input_sizes_that_need_padding(make, small_weights, picture, size):
     assert (mask != segmenter([rgb])[0].mask).mean() < 0.005
 
 
-def test_the_order_of_channels_only_says_how_bytes_lie(small, picture):
+def test_results_do_not_depend_on_the_channel_order(small, picture):
     rgb = picture(50, 70)
     turned = np.ascontiguousarray(rgb[..., ::-1])
     first, second = small([rgb, turned], ["rgb", "bgr"], [EVERYTHING] * 2)
@@ -100,7 +100,7 @@ def test_a_batch_can_be_submitted_before_the_last_is_collected(small, picture):
         assert np.array_equal(result.overlay, expected.overlay)
 
 
-def test_results_stay_as_they_are(small, picture):
+def test_results_are_never_overwritten(small, picture):
     first = small([picture(30, 40, 1)], ["rgb"], [EVERYTHING])[0]
     before = first.mask.copy(), first.confidence.copy(), first.overlay.copy()
     for seed in range(4):
@@ -118,7 +118,7 @@ def test_images_may_change_once_they_are_submitted(small, picture):
     assert np.array_equal(small.collect(ticket)[0].mask, expected)
 
 
-def test_times_add_up_to_something(small, picture):
+def test_times_are_positive(small, picture):
     times = small([picture(30, 40)], ["rgb"], [OutputRequest()])[0].times
     assert min(times.preprocess, times.forward, times.postprocess) >= 0
 
@@ -149,7 +149,7 @@ def test_the_steady_state_takes_no_new_tensors(make, picture):
     assert tensors() == tensors()
 
 
-def test_where_there_are_no_graphs_it_says_so_and_runs(make, picture):
+def test_without_graphs_it_reports_so_and_runs(make, picture):
     path = make(size=(32, 32), graphs=True)  # the CPU has none
     assert "no CUDA graph" in path.compute.fallback
     expected = make(size=(32, 32))([picture(30, 40)], ["rgb"], [OutputRequest()])[0].mask
@@ -171,7 +171,7 @@ def test_a_full_gpu_loses_one_batch_only(make, picture, monkeypatch):
     assert np.array_equal(path([image], ["rgb"], [OutputRequest()])[0].mask, expected)
 
 
-def test_the_network_it_was_given_is_left_alone(small_weights):
+def test_the_network_is_not_changed(small_weights):
     network, card = load(small_weights)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     CudaPipeline(network, card, Compute(CPU, "bf16"), (32, 32))

@@ -1,4 +1,4 @@
-"""The plain versions of the kernels against slow and obvious ones."""
+"""The plain PyTorch kernels against slow and simple versions."""
 
 import cv2
 import numpy as np
@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisenet_ros.inference.cuda import plain
-from bisenet_ros.inference.cuda.plain import ClassifyOutputs, classify, fit
-from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
+from bisenet_ros.inference.cuda.plain import ClassifyOutputs, classify, preprocess
+from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
 
 CPU = torch.device("cpu")
 
 
 def outputs(height: int, width: int) -> ClassifyOutputs:
-    """Everything there is to ask for."""
+    """All outputs."""
     return ClassifyOutputs(
         torch.empty(height, width, dtype=torch.uint8),
         torch.empty(height, width, dtype=torch.uint8),
@@ -28,7 +28,7 @@ def run(logits, size, threshold=0.0, alpha=0.5, order="rgb", seed=0):
     raw = random.integers(0, 256, (*size, 3), np.uint8)
     palette = random.integers(0, 256, (256, 3), np.uint8)
     out = outputs(*size)
-    grid = spread_grid(logits.shape[1:], size, CPU)
+    grid = upsample_grid(logits.shape[1:], size, CPU)
     palette_here, raw_here = torch.from_numpy(palette), torch.from_numpy(raw)
     classify(logits, raw_here, grid, palette_here, order, threshold, alpha, out)
     return [part.numpy() for part in out], raw if order == "rgb" else raw[..., ::-1], palette
@@ -36,11 +36,13 @@ def run(logits, size, threshold=0.0, alpha=0.5, order="rgb", seed=0):
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_fit_is_resize_reorder_normalise_pad(picture, order, dtype):
+def test_preprocess_is_resize_reorder_normalise_pad(picture, order, dtype):
     image = picture(37, 53)
-    table = levels((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype)
+    table = normalisation_table((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype)
     out = torch.empty(1, 3, 32, 64, dtype=dtype).contiguous(memory_format=torch.channels_last)[0]
-    fit(torch.from_numpy(image), out, fit_grid((37, 53), (24, 40), (32, 64), CPU), table, order)
+    preprocess(
+        torch.from_numpy(image), out, resize_grid((37, 53), (24, 40), (32, 64), CPU), table, order
+    )
     small = cv2.resize(image, (40, 24), interpolation=cv2.INTER_LINEAR)
     rgb = small if order == "rgb" else small[..., ::-1]
     rgb = np.pad(rgb, ((0, 8), (0, 24), (0, 0)), "edge")
@@ -73,7 +75,7 @@ def test_any_size(slow_scores, assert_same_class, source, size, seed):
     assert np.abs(confidence - 255 / powers.sum(0)).max() < 0.501
 
 
-def test_of_equal_classes_the_lowest_wins():
+def test_ties_go_to_the_lowest_class():
     logits = torch.randn(6, 4, 4)
     logits[3], logits[5] = logits[1], logits[0]
     (mask, _, _), _, _ = run(logits, (19, 23))
@@ -113,9 +115,9 @@ def test_strips_do_not_show(monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(whole, strips, strict=True))
 
 
-def test_only_what_is_asked_for_is_built():
+def test_only_requested_outputs_are_computed():
     logits, raw = torch.randn(3, 2, 2), torch.zeros(8, 8, 3, dtype=torch.uint8)
     out = ClassifyOutputs(torch.full((8, 8), 77, dtype=torch.uint8))
     palette = torch.zeros(256, 3, dtype=torch.uint8)
-    classify(logits, raw, spread_grid((2, 2), (8, 8), CPU), palette, "rgb", 0.0, 0.5, out)
+    classify(logits, raw, upsample_grid((2, 2), (8, 8), CPU), palette, "rgb", 0.0, 0.5, out)
     assert out.mask.max() < 3

@@ -1,4 +1,4 @@
-"""The tables alone, against what OpenCV and PyTorch compute."""
+"""The tables alone, against OpenCV and PyTorch."""
 
 import cv2
 import numpy as np
@@ -7,19 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisenet_ros.inference.cuda.plain import fit
-from bisenet_ros.inference.cuda.tables import fit_grid, levels, spread_grid
+from bisenet_ros.inference.cuda.plain import preprocess
+from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
 
 CPU = torch.device("cpu")
 SIDES = st.integers(1, 70)
 # With these a byte goes through the table of levels unchanged.
-BYTES = levels((0.0, 0.0, 0.0), (1 / 255,) * 3, torch.float32)
+BYTES = normalisation_table((0.0, 0.0, 0.0), (1 / 255,) * 3, torch.float32)
 
 
 def resize(image: np.ndarray, size: tuple[int, int], padded: tuple[int, int]) -> np.ndarray:
     out = torch.empty(3, *padded)
-    grid = fit_grid((image.shape[0], image.shape[1]), size, padded, CPU)
-    fit(torch.from_numpy(image), out, grid, BYTES, "rgb")
+    grid = resize_grid((image.shape[0], image.shape[1]), size, padded, CPU)
+    preprocess(torch.from_numpy(image), out, grid, BYTES, "rgb")
     return out.round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
@@ -58,21 +58,21 @@ def test_padding_repeats_the_last_row_and_column(source, target, extra):
 
 @settings(max_examples=60, deadline=None)
 @given(source=st.integers(1, 300), target=st.integers(1, 5000))
-def test_spreading_takes_the_neighbours_pytorch_takes(source, target):
+def test_upsampling_uses_the_same_neighbours_as_pytorch(source, target):
     ramp = torch.arange(source, dtype=torch.float32)[None, None, None]
     expected = torch.nn.functional.interpolate(
         ramp, (1, target), mode="bilinear", align_corners=False
     )[0, 0, 0]
-    left, right = (spread_grid((1, source), (1, target), CPU).columns.places).long()
-    near, far = spread_grid((1, source), (1, target), CPU).columns.shares
+    left, right = (upsample_grid((1, source), (1, target), CPU).columns.indices).long()
+    near, far = upsample_grid((1, source), (1, target), CPU).columns.weights
     assert torch.allclose(left * near + right * far, expected, rtol=1e-6, atol=1e-4)
     assert left.min() >= 0 and right.max() < source
     assert torch.all(near + far == 1) and torch.all((far >= 0) & (far <= 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_levels_are_the_normalised_bytes(dtype):
-    table = levels((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype)
+def test_the_normalisation_table_holds_the_normalised_bytes(dtype):
+    table = normalisation_table((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), dtype)
     assert table.shape == (3, 256) and table.dtype == dtype
     for channel, (mean, std) in enumerate([(0.4, 0.2), (0.5, 0.3), (0.6, 0.25)]):
         exact = (np.arange(256) / 255 - mean) / std

@@ -1,4 +1,4 @@
-"""Every engine: the same masks, clear answers to what it cannot do, and a choice that is told."""
+"""Every engine: the same masks, clear errors for what is not supported, and a logged selection."""
 
 import dataclasses
 import importlib
@@ -43,7 +43,7 @@ def there(engine: str) -> None:
 
 
 def scores(weights, images: np.ndarray) -> torch.Tensor:
-    """Logits by the plain network in float64."""
+    """Logits of the original network in float64."""
     network, card = load(weights)
     network = network.for_inference().double()
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255
@@ -67,7 +67,7 @@ def test_logits_equal_the_plain_network(small_weights, engine, precision):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_batches_and_sizes_off_the_grid(small_weights, engine):
+def test_batches_and_sizes_that_are_not_multiples(small_weights, engine):
     there(engine)
     segmenter = Segmenter(small_weights, "cpu", "fp32", engine, input_size=(72, 104))
     plain = Segmenter(small_weights, "cpu", "fp32", "torch", input_size=(72, 104))
@@ -97,7 +97,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def eager_masks(trained, drive) -> list[np.ndarray]:
-    """Masks by the plain float32 network and one full-size tensor of logits."""
+    """Masks of the original float32 network, from one full-size tensor of logits."""
     network, card = load(trained)
     height, width = card.resolution
     tall, wide = (-(-side // 32) * 32 for side in card.resolution)
@@ -115,7 +115,7 @@ def eager_masks(trained, drive) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("engine", "precision"), [("torch", "fp32"), *ON_CPU])
-def test_masks_of_real_frames_differ_by_no_more_than_the_bar(
+def test_masks_of_real_frames_differ_by_no_more_than_the_limit(
     trained, drive, eager_masks, engine, precision
 ):
     there(engine)
@@ -137,7 +137,7 @@ def test_the_node_offers_the_engines_there_are():
     assert set(PRECISIONS) == {"auto", *known}
 
 
-def test_the_choice_is_told(small_weights, caplog):
+def test_the_selected_engine_is_logged(small_weights, caplog):
     caplog.set_level(logging.INFO, logger="bisenet_ros.inference")
     segmenter = Segmenter(small_weights, device="cpu")
     assert segmenter.engine.name in ENGINES and segmenter.engine.why
@@ -146,7 +146,7 @@ def test_the_choice_is_told(small_weights, caplog):
 
 
 @pytest.mark.parametrize(("there", "taken"), [(True, ["openvino", "torch"]), (False, ["torch"])])
-def test_auto_takes_openvino_where_it_is_installed(monkeypatch, small_weights, there, taken):
+def test_auto_selects_openvino_if_it_is_installed(monkeypatch, small_weights, there, taken):
     monkeypatch.setattr(registry, "installed", lambda package: there)
     names, why = selection.candidates(selection.read_model(small_weights), "auto", "cpu")
     assert names == taken and "fastest exact" in why
@@ -156,7 +156,7 @@ def test_auto_takes_openvino_where_it_is_installed(monkeypatch, small_weights, t
     assert names == ["torch"]
 
 
-def test_an_engine_that_fails_leaves_auto_with_the_next(small_weights, monkeypatch, caplog):
+def test_auto_falls_back_to_the_next_engine_on_failure(small_weights, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("no such luck")
 
@@ -195,12 +195,12 @@ def test_a_package_that_cannot_be_loaded_says_why(small_weights, monkeypatch):
         Segmenter(small_weights, device="cpu", engine="openvino")
 
 
-def test_what_an_engine_does_not_compute_is_refused(small_weights):
+def test_an_unsupported_precision_is_refused(small_weights):
     with pytest.raises(ArgumentError, match="engine onnxruntime supports fp32 on cpu"):
         Segmenter(small_weights, device="cpu", precision="bf16", engine="onnxruntime")
 
 
-def test_openvino_takes_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypatch):
+def test_openvino_runs_on_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypatch):
     model = selection.read_model(small_weights)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -238,7 +238,7 @@ def test_providers_follow_device_and_build(monkeypatch, tmp_path):
         ([TENSORRT, CUDA, CPU], ("fp32",), ("fp16", "fp32")),
     ],
 )
-def test_sixteen_bit_in_onnxruntime_takes_tensorrt(monkeypatch, available, on_cpu, on_cuda):
+def test_fp16_in_onnxruntime_requires_tensorrt(monkeypatch, available, on_cpu, on_cuda):
     fake = types.SimpleNamespace(get_available_providers=lambda: available)
     monkeypatch.setattr(onnx_runtime, "load_onnxruntime", lambda: fake)
     assert (precisions("cpu"), precisions("cuda")) == (on_cpu, on_cuda)

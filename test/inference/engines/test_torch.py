@@ -7,7 +7,7 @@ from bisenet_ros.inference.device import choose
 from bisenet_ros.inference.engines.torch import TorchEngine
 
 
-def test_the_engine_leaves_the_network_it_was_given_alone(small_weights):
+def test_the_engine_does_not_change_its_network(small_weights):
     network, card = load(small_weights)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     TorchEngine(network, card.mean, card.std, choose("cpu", "bf16"))

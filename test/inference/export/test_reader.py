@@ -1,4 +1,4 @@
-"""Exported files: written with the card, checked, served, and refused when they are not ours."""
+"""Exported files: written with the card, checked, run, and refused if another tool wrote them."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_it_is_served_like_weights(model, small_weights):
         assert (found.mask != wanted.mask).mean() < 0.002
 
 
-def test_the_check_accepts_it_and_refuses_another_networks(model, small_weights):
+def test_the_check_accepts_its_network_and_refuses_another(model, small_weights):
     network, card = load(small_weights)
     assert writer.check(model, network, card, [image(*SIZE)]) < writer.TOLERANCE
     network.head.conv_out[1].weight.data += 0.1
@@ -66,7 +66,7 @@ def test_an_engine_that_cannot_run_it_is_refused(model):
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_files_that_are_none_of_ours_are_refused_in_one_line(tmp_path, suffix):
+def test_foreign_files_are_refused_in_one_line(tmp_path, suffix):
     pytest.importorskip(ENGINE[suffix])
     path = tmp_path / f"x{suffix}"
     for content in (b"", b"no model at all", bytes(1000)):
@@ -79,8 +79,8 @@ def test_files_that_are_none_of_ours_are_refused_in_one_line(tmp_path, suffix):
         Segmenter(path, device="cpu")
 
 
-def test_models_of_other_people_are_refused(tmp_path, model):
-    """Whole and readable, but without a card."""
+def test_models_without_a_card_are_refused(tmp_path, model):
+    """Complete and readable, but without a card."""
     path = tmp_path / model.name
     if model.suffix == ".onnx":
         onnx = pytest.importorskip("onnx")
