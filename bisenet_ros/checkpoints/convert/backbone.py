@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.checkpoints.convert.conversion import IncompleteError
+from bisenet_ros.checkpoints.convert.keys import some
 from bisenet_ros.checkpoints.convert.placing import COUNTER, place, take
 from bisenet_ros.checkpoints.convert.reading import read
 from bisenet_ros.checkpoints.convert.torchvision import detect_backbone
 from bisenet_ros.errors import WeightsError
-
-NAMED = 3  # keys that a message lists
 
 
 def read_backbone(
@@ -44,7 +43,7 @@ def read_backbone(
         counters = {n: torch.zeros((), dtype=torch.int64) for n in missing if n.endswith(COUNTER)}
         unfilled = tuple(n for n in missing if n not in counters)
         if placement.unplaced or unfilled:
-            listed = ", ".join((*placement.unplaced, *unfilled)[:NAMED])
+            listed = some((*placement.unplaced, *unfilled))
             raise IncompleteError(
                 f"{len(placement.unplaced)} keys have no place and {len(unfilled)} tensors are not "
                 f"filled ({listed}); expected an exact fit: the backbone has another stem or width",
