@@ -239,8 +239,10 @@ def _print(facts: dict[str, Any], converted: Converted) -> None:
 
 
 def _print_incomplete(error: IncompleteError) -> None:
+    from bisenet_ros.checkpoints.convert.keys import shown_name
+
     for key in error.unplaced:
-        print(f"no place for: {key}")
+        print(f"no place for: {shown_name(key)}")
     for name in error.unfilled:
         print(f"not filled: {name}")
 

@@ -97,6 +97,11 @@ class BiSeNetV1(SegmentationNetwork):
             self.conv_out16 = Head(c, c // 2, n, bias)
             self.conv_out32 = Head(c, c // 2, n, bias)
 
+    @property
+    def backbone(self) -> ResNet:
+        """The part that a classifier's weights can start."""
+        return self.cp.resnet
+
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
         self.check_batch(images)

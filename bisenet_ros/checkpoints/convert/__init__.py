@@ -1,5 +1,6 @@
 """Converters: other projects' checkpoints as weights files, one explicit key table per source."""
 
+from bisenet_ros.checkpoints.convert.backbone import read_backbone
 from bisenet_ros.checkpoints.convert.base import Match, Rule, Source
 from bisenet_ros.checkpoints.convert.conversion import (
     Converted,
@@ -23,6 +24,7 @@ __all__ = [
     "convert",
     "preset_labels",
     "read",
+    "read_backbone",
     "read_classes",
     "recognise",
 ]

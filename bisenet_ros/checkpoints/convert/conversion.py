@@ -15,6 +15,7 @@ from torch import Tensor
 from bisenet_ros.checkpoints.card import ModelCard
 from bisenet_ros.checkpoints.convert import presets
 from bisenet_ros.checkpoints.convert.base import Match, Triple
+from bisenet_ros.checkpoints.convert.keys import some
 from bisenet_ros.checkpoints.convert.placing import COUNTER, Placement, place, swap_channels, take
 from bisenet_ros.checkpoints.convert.reading import Checkpoint, read
 from bisenet_ros.checkpoints.convert.registry import SOURCES
@@ -22,7 +23,6 @@ from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork, build
 
-NAMED = 4  # keys that a message lists; the exception carries all
 SEED = 0  # of the values that a tensor gets which the checkpoint does not have
 
 
@@ -170,7 +170,7 @@ def recognise(
             return name, match
     if refusals:
         raise WeightsError(f"{path}: {refusals[0]}") from refusals[0]
-    keys = f"{len(tensors)} tensors ({', '.join(_some(tensors))})"
+    keys = f"{len(tensors)} tensors ({some(tensors)})"
     if source is None:
         raise WeightsError(
             f"{path} holds {keys}, whose names are of no source known here ({', '.join(SOURCES)}): "
@@ -257,9 +257,9 @@ def _skeleton(
         with torch.device("meta"):
             network = build(match.architecture, classes, auxiliary=auxiliary, **options)
     except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            f"{path}: options {options} build no {match.architecture}: {error}"
-        ) from error
+        # The match's own options are read off the file; others were passed.
+        kind = WeightsError if options == match.options else ArgumentError
+        raise kind(f"{path}: options {options} build no {match.architecture}: {error}") from error
     return network.state_dict(), asdict(network.config)
 
 
@@ -274,9 +274,9 @@ def _incomplete(
 ) -> IncompleteError:
     found = []
     if unplaced:
-        found.append(f"{len(unplaced)} keys without a place ({', '.join(_some(unplaced))})")
+        found.append(f"{len(unplaced)} keys without a place ({some(unplaced)})")
     if unfilled:
-        found.append(f"{len(unfilled)} tensors not filled ({', '.join(_some(unfilled))})")
+        found.append(f"{len(unfilled)} tensors not filled ({some(unfilled)})")
     return IncompleteError(
         f"{path}, read as {match.architecture} of {name}, has {' and '.join(found)}; expected an "
         "exact fit: take the whole file of the source itself, or pass --allow-missing to convert "
@@ -325,9 +325,3 @@ def _normalisation(
         f"assumed: Cityscapes's, since {source}'s depend on the data set; pass --mean and --std "
         "if it was trained on another",
     )
-
-
-def _some(names: Any) -> list[str]:
-    names = list(names)
-    rest = len(names) - NAMED
-    return [*names[:NAMED], f"{rest} more"] if rest > 0 else names

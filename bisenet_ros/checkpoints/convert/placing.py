@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bisenet_ros.checkpoints.convert.base import Match
+from bisenet_ros.checkpoints.convert.keys import shown_name
 from bisenet_ros.errors import WeightsError
 
 COUNTER = "num_batches_tracked"
@@ -60,8 +61,8 @@ def place(keys: list[str], match: Match, names: Mapping[str, Tensor]) -> Placeme
             unplaced.append(key)
         elif target in sources:
             raise WeightsError(
-                f"{sources[target]} and {key} both mean {target}; expected one of them: "
-                "the file mixes two checkpoints, remove one"
+                f"{shown_name(sources[target])} and {shown_name(key)} both mean {target}; "
+                "expected one of them: the file mixes two checkpoints, remove one"
             )
         else:
             sources[target] = key
@@ -86,7 +87,7 @@ def take(
 def _check_shape(key: str, tensor: Tensor, target: str, wanted: Tensor) -> None:
     if tensor.shape != wanted.shape:
         raise WeightsError(
-            f"{key} has shape {_shape(tensor)}; {target} has {_shape(wanted)}: "
+            f"{shown_name(key)} has shape {_shape(tensor)}; {target} has {_shape(wanted)}: "
             "it belongs to another variant of the network"
         )
     plain = tensor.layout is torch.strided and not tensor.is_quantized
@@ -95,7 +96,7 @@ def _check_shape(key: str, tensor: Tensor, target: str, wanted: Tensor) -> None:
     if not plain or not numbers or tensor.dtype is torch.bool:
         kind = "whole" if counts else "floating-point"
         raise WeightsError(
-            f"{key} holds {str(tensor.dtype).removeprefix('torch.')} values"
+            f"{shown_name(key)} holds {str(tensor.dtype).removeprefix('torch.')} values"
             f"{'' if plain else ' in a sparse or quantised form'}; expected dense {kind} numbers: "
             "save the network in float32"
         )
@@ -107,11 +108,13 @@ def _value(key: str, tensor: Tensor) -> Tensor:
     value = tensor.detach().to(torch.float32).clone(memory_format=torch.contiguous_format)
     if not bool(torch.isfinite(value).all()):
         raise WeightsError(
-            f"{key} holds NaN or infinity; expected finite numbers: the training diverged or the "
-            "file is damaged, take an earlier checkpoint"
+            f"{shown_name(key)} holds NaN or infinity; expected finite numbers: the training "
+            "diverged or the file is damaged, take an earlier checkpoint"
         )
     if key.endswith("running_var") and bool((value < 0).any()):
-        raise WeightsError(f"{key} holds a negative variance; the file is damaged: copy it again")
+        raise WeightsError(
+            f"{shown_name(key)} holds a negative variance; the file is damaged: copy it again"
+        )
     return value
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bisenet_ros.checkpoints.convert.keys import some
 from bisenet_ros.checkpoints.convert.sniff import EXPECTED, SAFETENSORS, kind_of
 from bisenet_ros.errors import WeightsError
 
@@ -23,7 +24,6 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network",
 PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
 OPTIMISER = re.compile(r"state|param_groups|.*optim.*|.*sched.*|.*scaler", re.IGNORECASE)
 DEPTH = 8  # wrappers inside each other
-NAMED = 5  # keys that a message lists
 
 
 class Inert:
@@ -155,7 +155,7 @@ def _parts(content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _no_tensors(path: Path, content: Mapping[str, Any]) -> str:
     keys = list(content)
-    listed = ", ".join(keys[:NAMED]) + (", …" if len(keys) > NAMED else "")
+    listed = some(keys)
     if any(OPTIMISER.fullmatch(key) for key in keys):
         return (
             f"{path} holds the state of an optimiser ({listed}) and no network; {EXPECTED}: "
