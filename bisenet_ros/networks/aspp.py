@@ -57,8 +57,7 @@ class ASPP(nn.Module):
 class ImagePooling(nn.Module):
     """The mean of the whole map, embedded and repeated at every pixel: (C, h, w) → (width, h, w).
 
-    Raises:
-        ValueError: in training mode with one image, whose batch norm would see one value.
+    Its batch norm sees one value per image and channel, so training takes two images at least.
     """
 
     def __init__(self, in_channels: int, width: int) -> None:
@@ -66,26 +65,8 @@ class ImagePooling(nn.Module):
         self.embed = ConvBNReLU(in_channels, width, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if normalises_by_batch(self.embed.bn):
-            check_batch(x)
         pooled = self.embed(x.mean(dim=(2, 3), keepdim=True))
         return F.interpolate(pooled, size=x.shape[-2:], mode="nearest")
-
-
-def normalises_by_batch(norm: object) -> bool:
-    """Whether it is a batch norm in training mode that sees this process's images only."""
-    return isinstance(norm, nn.BatchNorm2d) and norm.training
-
-
-@torch.fx.wrap  # one node of the graph, whatever it checks
-def check_batch(x: Tensor) -> None:
-    """Raise ValueError unless there are two images at least, so that a mean of maps varies."""
-    if x.shape[0] < 2:
-        raise ValueError(
-            f"got a batch of {x.shape[0]} image in training mode; expected 2 or more: the batch "
-            "norm behind the global pooling sees one value per image and channel; train with a "
-            "larger batch, or freeze that batch norm (eval mode)"
-        )
 
 
 class SeparableConvBNReLU(nn.Sequential):

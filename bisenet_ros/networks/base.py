@@ -66,7 +66,7 @@ class SegmentationNetwork(nn.Module):
         if self.training and images.shape[0] < self.smallest_batch:
             raise ValueError(
                 f"{type(self).__name__} got a training batch of {images.shape[0]}; expected at "
-                f"least {self.smallest_batch} images, since a batch norm follows global pooling"
+                f"least {self.smallest_batch} images, since a batch norm follows global pooling: raise the batch size"
             )
 
     def for_inference(self: Network) -> Network:
@@ -82,11 +82,17 @@ class SegmentationNetwork(nn.Module):
 
 
 @torch.fx.wrap  # a single node in the traced graph
-def check_size(images: Tensor, multiple: int, name: str) -> None:
-    """See :meth:`SegmentationNetwork.check_size`."""
+def check_size(images: Tensor, multiple: int, name: str, one_more_than: int | None = None) -> None:
+    """See :meth:`SegmentationNetwork.check_size`.
+
+    With ``one_more_than``, one pixel more than a multiple of that is right, too.
+    """
     height, width = images.shape[-2:]
-    if height % multiple or width % multiple or not height or not width:
-        raise ValueError(
-            f"{name} got images of {height}×{width} (height × width); "
-            f"both must be multiples of {multiple}: pad them first"
-        )
+    for side in (height, width):
+        aligned = one_more_than is not None and side % one_more_than == 1
+        if not side or (side % multiple and not aligned):
+            also = f" or one more than multiples of {one_more_than}" if one_more_than else ""
+            raise ValueError(
+                f"{name} got images of {height}×{width} (height × width); "
+                f"both must be multiples of {multiple}{also}: pad them first"
+            )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bisenet_ros.networks.backbones import build_backbone, check_network
 from bisenet_ros.networks.base import SegmentationNetwork
-from bisenet_ros.networks.checks import check_choices, check_tuple
+from bisenet_ros.networks.checks import check_tuple
 
 MAX_RATE = 64
 
@@ -34,7 +34,7 @@ class DeepLabV2Config:
             adds a row and a column to the logits.
         rates: dilations of the four classifiers; the paper's smaller field of view, ASPP-S, has
             2, 4, 8, 12.
-        auxiliary: False: this network has no auxiliary head.
+        auxiliary: without effect; this network has no auxiliary head.
     """
 
     num_classes: int
@@ -45,7 +45,6 @@ class DeepLabV2Config:
     auxiliary: bool = False
 
     def __post_init__(self) -> None:
-        check_choices(self, auxiliary=(False,))
         check_network(self, backbones=("resnet50", "resnet101"))
         check_tuple(self, "rates", (4,), MAX_RATE)
 

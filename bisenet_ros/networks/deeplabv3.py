@@ -74,6 +74,7 @@ class DeepLabV3(SegmentationNetwork):
 
     architecture = "deeplabv3"
     multiple = 16
+    smallest_batch = 2
     head_prefixes = ("aspp", "refine", "classifier", "aux")
     auxiliary_weight = 0.5  # torchvision's; the paper trains without
 
@@ -104,6 +105,7 @@ class DeepLabV3(SegmentationNetwork):
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
+        self.check_batch(images)
         features = self.backbone(images)
         x = self.aspp(features.stride32)  # 256, H/16, W/16
         x = self.refine(x)  # 256, H/16, W/16

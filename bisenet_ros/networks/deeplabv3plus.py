@@ -86,6 +86,7 @@ class DeepLabV3Plus(SegmentationNetwork):
     architecture = "deeplabv3plus"
     stride = 4
     multiple = 16
+    smallest_batch = 2
     head_prefixes = ("aspp", "low_level", "decoder", "classifier", "aux")
     auxiliary_weight = 0.4  # mmsegmentation's; the paper trains without
 
@@ -120,6 +121,7 @@ class DeepLabV3Plus(SegmentationNetwork):
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
+        self.check_batch(images)
         features = self.backbone(images)
         low = self.low_level(features.stride4)  # 48, H/4, W/4
         x = self.aspp(features.stride32)  # 256, H/16, W/16

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.aspp import AuxiliaryHead, check_batch, normalises_by_batch
+from bisenet_ros.networks.aspp import AuxiliaryHead
 from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput, check_size
 from bisenet_ros.networks.checks import check_choices, check_tuple, check_whole_numbers
 from bisenet_ros.networks.layers import ConvBNReLU, initialise
 
@@ -74,6 +74,7 @@ class PSPNet(SegmentationNetwork):
         super().__init__()
         self.config = config
         self.stride = config.output_stride
+        self.smallest_batch = 2 if 1 in config.bins else 1
         self.backbone = build_backbone(
             config.backbone, config.output_stride, config.backbone_options
         )
@@ -92,13 +93,12 @@ class PSPNet(SegmentationNetwork):
         Where corners are aligned, one pixel more than a multiple of the stride is right, too:
         semseg's networks are trained on such crops (473, 713).
         """
-        if self.config.align_corners:
-            check_aligned_size(images, self.multiple, self.stride)
-        else:
-            super().check_size(images)
+        also = self.stride if self.config.align_corners else None
+        check_size(images, self.multiple, type(self).__name__, one_more_than=also)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
+        self.check_batch(images)
         features = self.backbone(images)
         x = self.pyramid(features.stride32)  # 4096, H/8, W/8
         x = self.bottleneck(x)  # 512, H/8, W/8
@@ -114,24 +114,11 @@ class PSPNet(SegmentationNetwork):
         nn.init.normal_(self.classifier.weight, std=0.01)
 
 
-@torch.fx.wrap  # one node of the graph, whatever it checks
-def check_aligned_size(images: Tensor, multiple: int, stride: int) -> None:
-    """Raise ValueError unless both sides are positive multiples, or ``stride``·k + 1."""
-    height, width = images.shape[-2:]
-    if any(not side or (side % multiple and side % stride != 1) for side in (height, width)):
-        raise ValueError(
-            f"PSPNet got images of {height}×{width} (height × width); both must be multiples of "
-            f"{multiple}, or one more than a multiple of {stride}: pad them first"
-        )
-
-
 class PyramidPooling(nn.Module):
     """Means over grids of bins, embedded and enlarged, beside the map itself (section 3.2).
 
-    (C, h, w) → (2C, h, w).
-
-    Raises:
-        ValueError: in training mode with one image, whose batch norm would see one value.
+    (C, h, w) → (2C, h, w). The batch norm of a single bin sees one value per image and channel, so
+    training takes two images at least.
     """
 
     def __init__(self, in_channels: int, bins: tuple[int, ...], align_corners: bool) -> None:
@@ -144,8 +131,6 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]
         for bins, conv in zip(self.bins, self.convs, strict=True):
-            if bins == 1 and normalises_by_batch(conv.bn):
-                check_batch(x)
             pooled = conv(adaptive_mean(x, bins))  # C/4, bins, bins
             maps.append(
                 F.interpolate(

@@ -56,7 +56,7 @@ def detect(tensors: Mapping[str, Tensor]) -> Match | None:
         "backbone": resnet_name(tensors, "backbone.layer3", NAME),
         "output_stride": 8,
         "backbone_options": {"stem_channels": _stem(tensors)},
-        "width": tensors[CLASSIFIER].shape[1],
+        "width": _width(tensors),
     }
     assumed = {"output_stride": OUTPUT_STRIDE}
     head: tuple[Rule, ...]
@@ -81,6 +81,17 @@ def detect(tensors: Mapping[str, Tensor]) -> Match | None:
         table=(*BACKBONE_AND_CLASSIFIERS, *head),
         assumed=assumed,
     )
+
+
+def _width(tensors: Mapping[str, Tensor]) -> int:
+    """Channels inside the head: what its bottleneck puts out."""
+    weight = tensors.get("decode_head.bottleneck.conv.weight")
+    if weight is None or weight.ndim != 4:
+        raise WeightsError(
+            f"looks like a checkpoint of {NAME} but has no decode_head.bottleneck.conv.weight of "
+            "4 dimensions; expected the whole decode head: half of it is missing"
+        )
+    return weight.shape[0]
 
 
 def _stem(tensors: Mapping[str, Tensor]) -> list[int]:

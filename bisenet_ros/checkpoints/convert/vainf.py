@@ -39,12 +39,16 @@ RESNET = (same(r"backbone\..*"),)
 MOBILENET = (Rule(r"backbone\.(?:low|high)_level_features\.(.*)", r"backbone.features.\1"),)
 
 
-def _block_rules(old: str, new: str, first: int, convs: int) -> tuple[Rule, ...]:
-    """A block's shortcut and convolutions; each is behind a ReLU and before a batch norm."""
-    rules = [
-        Rule(rf"backbone\.{old}\.skip\.(.*)", rf"backbone.{new}.shortcut.0.\1"),
-        Rule(rf"backbone\.{old}\.skipbn\.(.*)", rf"backbone.{new}.shortcut.1.\1"),
-    ]
+def _block_rules(
+    old: str, new: str, first: int, convs: int, shortcut: bool = True
+) -> tuple[Rule, ...]:
+    """A block's convolutions, each behind a ReLU and before a batch norm, and its shortcut."""
+    rules = []
+    if shortcut:
+        rules += [
+            Rule(rf"backbone\.{old}\.skip\.(.*)", rf"backbone.{new}.shortcut.0.\1"),
+            Rule(rf"backbone\.{old}\.skipbn\.(.*)", rf"backbone.{new}.shortcut.1.\1"),
+        ]
     for i in range(convs):
         at, ours = first + 3 * i, rf"backbone.{new}.convs.{i}"
         rules += [
@@ -63,7 +67,7 @@ XCEPTION = (
     *(
         rule
         for i in range(8)
-        for rule in _block_rules(f"block{i + 4}", f"middle.{i}", first=1, convs=3)
+        for rule in _block_rules(f"block{i + 4}", f"middle.{i}", 1, convs=3, shortcut=False)
     ),
     *_block_rules("block12", "exit", first=1, convs=2),
     Rule(r"backbone\.conv3\.conv1\.(.*)", r"backbone.last.0.depthwise.\1"),
