@@ -66,7 +66,8 @@ class SegmentationNetwork(nn.Module):
         if self.training and images.shape[0] < self.smallest_batch:
             raise ValueError(
                 f"{type(self).__name__} got a training batch of {images.shape[0]}; expected at "
-                f"least {self.smallest_batch} images, since a batch norm follows global pooling: raise the batch size"
+                f"least {self.smallest_batch} images, since a batch norm follows global pooling: "
+                "raise the batch size"
             )
 
     def for_inference(self: Network) -> Network:
