@@ -126,13 +126,13 @@ class _Files:
         """Open every file once; the first error of those that cannot be read, if any."""
         first: DataError | None = None
         for path in paths:
-            with self._plain(path) as plain:
-                kind = McapStorage if plain.suffix == ".mcap" else RosbagStorage
-                try:
-                    self._storages[path] = kind(plain, self.loss)
-                except DataError as error:
-                    first = first or error
-                    self.loss.add(str(error), path.stat().st_size)
+            try:
+                with self._plain(path) as plain:
+                    kind = McapStorage if plain.suffix == ".mcap" else RosbagStorage
+                    self._storages[path] = kind(plain, path, self.loss)
+            except DataError as error:
+                first = first or error
+                self.loss.add(str(error), path.stat().st_size)
         return first
 
     @contextlib.contextmanager
@@ -158,21 +158,23 @@ class _Files:
         """Unpack as much of a file as can be."""
         zstd = needed("zstandard", "tools", "reading compressed bags")
         copy = Path(self._scratch.name) / path.with_suffix("").name
-        with path.open("rb") as packed, copy.open("wb") as unpacked:
-            try:
-                with zstd.ZstdDecompressor().stream_reader(
-                    packed, read_across_frames=True
-                ) as reader:
-                    shutil.copyfileobj(reader, unpacked)
-            except zstd.ZstdError as error:
-                reason = f"{path.name} cannot be unpacked to its end ({error})"
-                if reason not in self.loss.reasons:
-                    self.loss.add(reason)
-            except OSError as error:
-                raise DataError(
-                    f"{path} cannot be unpacked into {copy.parent}: {error.strerror}; make room "
-                    "there, or set TMPDIR to a folder with more"
-                ) from error
+        reason = "it is cut short"
+        try:
+            with path.open("rb") as packed, copy.open("wb") as unpacked:
+                reader = zstd.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+                shutil.copyfileobj(reader, unpacked)
+        except zstd.ZstdError as error:
+            reason = str(error)
+            told = f"{path.name} cannot be unpacked to its end ({reason})"
+            if told not in self.loss.reasons:  # the file may be unpacked once more
+                self.loss.add(told)
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be unpacked into {copy.parent}: {error.strerror}; make room there, "
+                "or set TMPDIR to a folder with more"
+            ) from error
+        if not copy.stat().st_size:
+            raise DataError(f"{path} cannot be unpacked ({reason}); copy it again")
         return copy
 
 

@@ -67,14 +67,16 @@ class McapStorage:
 
     Args:
         path: the file.
+        name: what to call it in errors; another than the path where that is an unpacked copy.
         loss: of the bag it belongs to; what cannot be read is added.
 
     Raises:
         DataError: it cannot be opened, is not an mcap, or holds nothing that can be read.
     """
 
-    def __init__(self, path: Path, loss: Loss) -> None:
+    def __init__(self, path: Path, name: Path, loss: Loss) -> None:
         self.path = path
+        self.name = name
         self._records = needed("mcap.records", "tools", "reading mcap files")
         self._stream = needed("mcap.data_stream", "tools", "reading mcap files").ReadDataStream
         self._breakup = needed("mcap.stream_reader", "tools", "reading mcap files").breakup_chunk
@@ -131,15 +133,15 @@ class McapStorage:
             with self.path.open("rb") as file:
                 yield file
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise DataError(f"{self.name} cannot be read: {error.strerror}") from error
 
     def _check_magic(self, file: BinaryIO) -> None:
         file.seek(0)
         start = file.read(len(MAGIC))
         if not start:
-            raise DataError(f"{self.path} is empty; copy or record it again")
+            raise DataError(f"{self.name} is empty; copy or record it again")
         if start != MAGIC:
-            raise DataError(f"{self.path} is not an mcap file; expected one that begins with MCAP0")
+            raise DataError(f"{self.name} is not an mcap file; expected one that begins with MCAP0")
 
     def _type(self, found: _Contents, channel: Any) -> str:
         schema = found.schemas.get(channel.schema_id)
@@ -167,9 +169,10 @@ class McapStorage:
         if statistics is None or (statistics.message_count and not found.blocks):
             return None  # messages lie outside chunks, or nobody counted
         found.counts.update(statistics.channel_message_counts)
-        used = {key for key, count in found.counts.items() if count}
-        # Writers may leave channels out of the summary; then they are in the chunks alone.
-        return found if used <= found.channels.keys() else None
+        # Writers may leave channels and schemas out of the summary; then only the chunks have them.
+        used = [found.channels.get(key) for key, count in found.counts.items() if count]
+        told = all(c is not None and c.schema_id in (0, *found.schemas) for c in used)
+        return found if told else None
 
     def _parse_summary(self, content: bytes) -> _Contents:
         records, found = self._records, _Contents()
@@ -223,7 +226,7 @@ class McapStorage:
             found.blocks.append(run)
         if not found.counts:
             why = self.loss.sentence() or "it has no messages"
-            raise DataError(f"{self.path} holds nothing that can be read ({why})")
+            raise DataError(f"{self.name} holds nothing that can be read ({why})")
         return found
 
     def _cut_short(self, position: int) -> None:

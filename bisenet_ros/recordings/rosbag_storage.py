@@ -18,14 +18,16 @@ class RosbagStorage:
 
     Args:
         path: the file.
+        name: what to call it in errors; another than the path where that is an unpacked copy.
         loss: of the bag it belongs to; what cannot be read is added.
 
     Raises:
         DataError: it cannot be opened, or is not a bag of its kind.
     """
 
-    def __init__(self, path: Path, loss: Loss) -> None:
+    def __init__(self, path: Path, name: Path, loss: Loss) -> None:
         self.path = path
+        self.name = name
         self.is_ros1 = path.suffix == ".bag"
         self.loss = loss
         reader = self._opened()
@@ -85,7 +87,7 @@ class RosbagStorage:
             kind = "a ROS 1 bag" if self.is_ros1 else "a rosbag2 .db3"
             hint = "; rosbag reindex may help" if self.is_ros1 else ""
             raise DataError(
-                f"{self.path} cannot be opened as {kind} ({_reason(error)}){hint}"
+                f"{self.name} cannot be opened as {kind} ({_reason(error)}){hint}"
             ) from error
         return reader
 
