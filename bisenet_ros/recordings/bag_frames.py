@@ -114,9 +114,12 @@ class BagFrames:
             if stored.channel.type != topic.type:
                 continue
             try:
-                yield ImageMessage.of(stored)
+                message = ImageMessage.of(stored)
+                message.content()  # a broken message's stamp is not to be trusted either
             except BrokenMessage as error:
                 self.notes.broken(broken, str(error))
+            else:
+                yield message
 
     def _truth(self, message: ImageMessage, shape: tuple[int, int]) -> np.ndarray:
         assert self.options.coding is not None

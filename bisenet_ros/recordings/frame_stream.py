@@ -177,7 +177,7 @@ class Selection:
             passed = frame.stamp_ns - origin
             if end is not None and passed >= end:
                 return
-            if passed < begin:
+            if begin and passed < begin:  # stamps may go back behind the first one's
                 continue
             if met % self.every == 0:
                 taken += 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 JITTER_NS = 200_000_000  # a stamp may come so much too early; one further back is a jump
+
+_MOST = 64  # companions in a window of JITTER_NS to either side, whatever stamps say
 
 
 class Recorded(Protocol):
@@ -52,6 +54,7 @@ class Pairing(Generic[A, B]):
         self.paired = self.unpaired = self.left_over = 0
         self.nearest_miss_ns: int | None = None
         self._reach = max(max_dt_ns, JITTER_NS)
+        self._most = _MOST * self._reach // JITTER_NS
         self._items = _Stream(items)
         self._companions = _Stream(companions)
         self._items_jumps = 0  # up to the item in hand
@@ -67,7 +70,7 @@ class Pairing(Generic[A, B]):
                 self._skip_recorded_before(item)
             self._items.advance()
             following = None if self._items.jumped else self._items.head
-            self._slide(item)
+            self._slide(item, keep=self._items.jumped)
             companion = self._take(
                 item.stamp_ns, before, None if following is None else following.stamp_ns
             )
@@ -80,16 +83,28 @@ class Pairing(Generic[A, B]):
             self.left_over += 1
             self._companions.advance()
 
-    def _slide(self, item: A) -> None:
-        """Move the window of companions to an item."""
+    def _slide(self, item: A, keep: bool) -> None:
+        """Move the window of companions to an item.
+
+        With ``keep``, as the next item lies further back, nothing behind the window is forgotten:
+        it may be this item's stamp that is wrong.
+        """
         earliest, latest = item.stamp_ns - self._reach, item.stamp_ns + self._reach
+        if len(self._window) >= self._most:
+            self._forget(lambda other: other.stamp_ns > latest)
         while (head := self._companions.head) is not None and head.stamp_ns <= latest:
             ahead = self._companions.jumps > self._items_jumps or head.stamp_ns < earliest
             if self._companions.jumped and ahead and head.log_ns > item.log_ns:
                 break  # it waits for items that jump back, too
+            if len(self._window) >= self._most:
+                break  # the item's stamp is far off, and the next one may be right again
             self._window.append(head)
             self._companions.advance()
-        kept = [other for other in self._window if earliest <= other.stamp_ns <= latest]
+        if not keep:
+            self._forget(lambda other: other.stamp_ns < earliest)
+
+    def _forget(self, useless: Callable[[B], bool]) -> None:
+        kept = [other for other in self._window if not useless(other)]
         self.left_over += len(self._window) - len(kept)
         self._window = kept
 

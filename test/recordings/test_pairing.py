@@ -130,6 +130,18 @@ def test_labels_that_jump_alone_cost_no_more_than_themselves():
     assert paired[-1] == 3900
 
 
+@pytest.mark.parametrize("wrong", [0, 10**9])
+def test_one_wrong_stamp_costs_one_pair(wrong: int):
+    stamps = [*range(10_000, 12_000, 50)]
+    for where in ("image", "label"):
+        images = [Item(stamp * MS, stamp * MS) for stamp in stamps]
+        labels = list(images)
+        (images if where == "image" else labels)[20] = Item(wrong * MS, stamps[20] * MS)
+        found = list(Pairing(images, labels))
+        paired = [item for item, other in found if other is not None]
+        assert paired == [item for item in images if item in labels], where
+
+
 def test_only_a_window_of_labels_is_read_ahead():
     read = 0
 
