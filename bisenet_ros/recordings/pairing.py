@@ -56,7 +56,7 @@ class Pairing(Generic[A, B]):
         self._reach = max(max_dt_ns, JITTER_NS)
         self._most = _MOST * self._reach // JITTER_NS
         self._items = _Stream(items)
-        self._companions = _Stream(companions)
+        self._companions = _Stream(self._plausible(companions))
         self._items_jumps = 0  # up to the item in hand
         self._window: list[B] = []
 
@@ -82,6 +82,26 @@ class Pairing(Generic[A, B]):
         while self._companions.head is not None:
             self.left_over += 1
             self._companions.advance()
+
+    def _plausible(self, companions: Iterable[B]) -> Iterator[B]:
+        """The companions without one whose stamp is far ahead of those before and after it.
+
+        It would be waited for, and keep those after it from being read.
+        """
+        before: B | None = None
+        held: B | None = None
+        for companion in companions:
+            if held is not None:
+                ahead = held.stamp_ns - JITTER_NS > companion.stamp_ns
+                goes_on = before is not None and companion.stamp_ns >= before.stamp_ns - JITTER_NS
+                if ahead and goes_on:
+                    self.left_over += 1
+                else:
+                    before = held
+                    yield held
+            held = companion
+        if held is not None:
+            yield held
 
     def _slide(self, item: A, keep: bool) -> None:
         """Move the window of companions to an item.

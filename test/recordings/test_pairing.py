@@ -152,7 +152,7 @@ def test_only_a_window_of_labels_is_read_ahead():
             yield label
 
     for number, _ in enumerate(Pairing(at(*range(0, 100_000, 50)), labels())):
-        assert read <= number + 2 + JITTER_NS // (50 * MS) + 1
+        assert read <= number + 3 + JITTER_NS // (50 * MS) + 1
 
 
 def test_nothing_is_paired_with_nothing():
