@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -75,14 +75,14 @@ class BagFrames:
         with closing(self._messages(self.images, "broken_images")) as images:
             if self.labels is None:
                 for index, image in enumerate(images):
-                    yield EncodedFrame(index, image.stamp_ns, "", image.pixels)
+                    yield _frame(index, image)
                 return
             with closing(self._messages(self.labels, "broken_labels")) as labels:
                 pairing = Pairing(images, labels, round(self.options.max_dt_s * 1e9))
                 try:
                     for index, (image, label) in enumerate(pairing):
                         load = None if label is None else partial(self._truth, label)
-                        yield EncodedFrame(index, image.stamp_ns, "", image.pixels, load)
+                        yield _frame(index, image, load)
                 finally:
                     self._note(pairing)
 
@@ -115,7 +115,6 @@ class BagFrames:
                 continue
             try:
                 message = ImageMessage.of(stored)
-                message.content()  # a broken message's stamp is not to be trusted either
             except BrokenMessage as error:
                 self.notes.broken(broken, str(error))
             else:
@@ -124,7 +123,7 @@ class BagFrames:
     def _truth(self, message: ImageMessage, shape: tuple[int, int]) -> np.ndarray:
         assert self.options.coding is not None
         label = message.label()
-        what = f"the label on {message.stored.channel.topic} with stamp {message.stamp_ns} ns"
+        what = f"the label on {message.topic} with stamp {message.stamp_ns} ns"
         classes = self.options.coding.classes(label, what)
         if classes.shape != shape:
             self.notes.count("resized_labels")
@@ -146,3 +145,18 @@ class BagFrames:
                 f"no label is within {self.options.max_dt_s:g} s of an image; the nearest is "
                 f"{miss / 1e9:.4f} s away: pass --max-dt"
             )
+
+
+def _frame(
+    index: int,
+    image: ImageMessage,
+    load_truth: Callable[[tuple[int, int]], np.ndarray] | None = None,
+) -> EncodedFrame:
+    return EncodedFrame(
+        index=index,
+        stamp_ns=image.stamp_ns,
+        load=image.pixels,
+        load_truth=load_truth,
+        log_ns=image.log_ns,
+        frame_id=image.frame_id,
+    )

@@ -167,7 +167,7 @@ def _holds_depth(storage: Storage, topic: BagTopic) -> bool:
         return False
     for stored in storage.messages([topic.name]):
         try:
-            return ImageMessage.of(stored).content().encoding in _DEPTH_ENCODINGS
+            return ImageMessage.of(stored).content.encoding in _DEPTH_ENCODINGS
         except BrokenMessage:
             continue
     return False

@@ -33,17 +33,21 @@ class EncodedFrame:
     Attributes:
         index: its number in the recording, from 0; broken and skipped frames count.
         stamp_ns: when it was taken, in ns.
-        name: what to call it, such as its file's name; empty where it has only a stamp.
         load: gives the camera image; BrokenMessage if it cannot be decoded.
         load_truth: gives its class ids at the image's (height, width); BrokenMessage if they
             cannot be decoded, DataError if they do not fit the model. None without a label.
+        name: what to call it, such as its file's name; empty where it has only a stamp.
+        log_ns: when it was recorded, in ns; None where that is not known.
+        frame_id: the coordinate frame it was taken in; empty where that is not known.
     """
 
     index: int
     stamp_ns: int
-    name: str
     load: Callable[[], Pixels]
     load_truth: Callable[[tuple[int, int]], np.ndarray] | None = None
+    name: str = ""
+    log_ns: int | None = None
+    frame_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ class RecordedFrame:
     """A decoded frame.
 
     Attributes:
-        index, stamp_ns, name: as of :class:`EncodedFrame`.
+        index, stamp_ns, name, log_ns, frame_id: as of :class:`EncodedFrame`.
         image: (H, W, 3) uint8.
         order: of its channels, ``rgb`` or ``bgr``.
         truth: (H, W) uint8 class ids, 255 unlabelled; None without a label.
@@ -60,11 +64,13 @@ class RecordedFrame:
 
     index: int
     stamp_ns: int
-    name: str
     image: np.ndarray
     order: str
-    truth: np.ndarray | None
-    decode_ms: float
+    truth: np.ndarray | None = None
+    decode_ms: float = 0.0
+    name: str = ""
+    log_ns: int | None = None
+    frame_id: str = ""
 
 
 class ReadingNotes:
@@ -239,9 +245,16 @@ class _Decoder:
                 truth = frame.load_truth((image.shape[0], image.shape[1]))
             except BrokenMessage as error:
                 self.notes.broken("broken_labels", str(error))
-        milliseconds = 1e3 * (time.perf_counter() - begun)
         return RecordedFrame(
-            frame.index, frame.stamp_ns, frame.name, image, order, truth, milliseconds
+            index=frame.index,
+            stamp_ns=frame.stamp_ns,
+            image=image,
+            order=order,
+            truth=truth,
+            decode_ms=1e3 * (time.perf_counter() - begun),
+            name=frame.name,
+            log_ns=frame.log_ns,
+            frame_id=frame.frame_id,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,49 +35,44 @@ class ImageMessage:
 
     Attributes:
         stamp_ns: its header's stamp in ns; the log time where that is zero.
-        stored: the serialised message.
+        log_ns: when it was recorded, in ns.
+        topic: where it was published.
+        type: ``sensor_msgs/msg/Image`` or ``sensor_msgs/msg/CompressedImage``.
+        content: its fields as attributes; ``data`` is a view of the stored bytes.
     """
 
     stamp_ns: int
-    stored: StoredMessage
+    log_ns: int
+    topic: str
+    type: str
+    content: Any
 
     @classmethod
     def of(cls, stored: StoredMessage) -> ImageMessage:
-        """See when it was taken; BrokenMessage if it is too short to have a header."""
-        data = stored.data
+        """Read all but the pixels; BrokenMessage if the bytes are not a message of that type."""
+        channel = stored.channel
+        store = _type_store(channel.encoding)
+        read = store.deserialize_ros1 if channel.encoding == ROS1 else store.deserialize_cdr
         try:
-            if stored.channel.encoding == ROS1:
-                seconds, nanoseconds = struct.unpack_from("<II", data, 4)
-            else:
-                order = "<" if data[1] & 1 else ">"
-                seconds, nanoseconds = struct.unpack_from(f"{order}iI", data, 4)
-        except (struct.error, IndexError) as error:
-            raise BrokenMessage(f"message of {len(data)} bytes has no header") from error
-        return cls(seconds * 10**9 + nanoseconds or stored.log_ns, stored)
+            content = read(stored.data, channel.type)
+        except Exception as error:  # struct, unicode, assert: whatever the bytes lead to
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BrokenMessage(f"message cannot be deserialised ({reason})") from error
+        stamp = content.header.stamp
+        stamp_ns = stamp.sec * 10**9 + stamp.nanosec
+        return cls(stamp_ns or stored.log_ns, stored.log_ns, channel.topic, channel.type, content)
 
     @property
-    def log_ns(self) -> int:
-        """When it was recorded, in ns."""
-        return self.stored.log_ns
+    def frame_id(self) -> str:
+        """The coordinate frame its header names."""
+        return self.content.header.frame_id
 
     def pixels(self) -> Pixels:
-        """The camera image, (H, W, 3) uint8 and its order.
-
-        Raises:
-            BrokenMessage: it cannot be deserialised or decoded.
-        """
-        content = self.content()
+        """The camera image, (H, W, 3) uint8, and its order; BrokenMessage if that fails."""
         try:
-            if self.stored.channel.type == COMPRESSED:
-                return from_compressed(content.data)
-            return from_raw(
-                content.data,
-                content.encoding,
-                content.height,
-                content.width,
-                content.step,
-                bool(content.is_bigendian),
-            )
+            if self.type == COMPRESSED:
+                return from_compressed(self.content.data)
+            return _raw_pixels(self.content)
         except DataError as error:
             raise BrokenMessage(str(error)) from error
 
@@ -89,24 +83,12 @@ class ImageMessage:
             (H, W) uint8, uint16 or int32 ids, or (H, W, 3) uint8 RGB colours.
 
         Raises:
-            BrokenMessage: it cannot be deserialised or decoded.
+            BrokenMessage: it cannot be decoded.
             DataError: it is a JPEG, which changes ids and colours.
         """
-        content = self.content()
-        if self.stored.channel.type == COMPRESSED:
-            return _compressed_label(content.data, self.stored.channel.topic)
-        return _raw_label(content)
-
-    def content(self) -> Any:
-        """The message, its fields as attributes, ``data`` as a view of the stored bytes."""
-        channel = self.stored.channel
-        store = _type_store(channel.encoding)
-        read = store.deserialize_ros1 if channel.encoding == ROS1 else store.deserialize_cdr
-        try:
-            return read(self.stored.data, channel.type)
-        except Exception as error:  # struct, unicode, assert: whatever the bytes lead to
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise BrokenMessage(f"message cannot be deserialised ({reason})") from error
+        if self.type == COMPRESSED:
+            return _compressed_label(self.content.data, self.topic)
+        return _raw_label(self.content)
 
 
 def readable(type_name: str, encoding: str) -> bool:
@@ -123,14 +105,23 @@ def _type_store(encoding: str) -> Any:
     return typesys.get_typestore(stores.ROS1_NOETIC if encoding == ROS1 else stores.ROS2_HUMBLE)
 
 
+def _raw_pixels(content: Any) -> Pixels:
+    return from_raw(
+        content.data,
+        content.encoding,
+        content.height,
+        content.width,
+        content.step,
+        bool(content.is_bigendian),
+    )
+
+
 def _raw_label(content: Any) -> np.ndarray:
     kind = _ID_TYPES.get(content.encoding)
     height, width, step = content.height, content.width, content.step
     if kind is None:
         try:
-            image, order = from_raw(
-                content.data, content.encoding, height, width, step, bool(content.is_bigendian)
-            )
+            image, order = _raw_pixels(content)
         except DataError as error:
             raise BrokenMessage(str(error)) from error
         return image if order == "rgb" else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -89,7 +89,7 @@ class ImageFrames:
         """One frame a file, stamped as if it had been taken at 15 Hz."""
         for index, path in enumerate(self.paths):
             stamp = round(index * 1e9 / DEFAULT_RATE)
-            yield EncodedFrame(index, stamp, path.name, partial(_read_image, path))
+            yield EncodedFrame(index, stamp, partial(_read_image, path), name=path.name)
 
     def facts(self) -> dict[str, Any]:
         """What it is, as JSON values."""
@@ -153,7 +153,7 @@ class VideoFrames:
                 for frame in frames:
                     stamp = index / self.rate if frame.time is None else frame.time
                     load = partial(_video_pixels, frame)
-                    yield EncodedFrame(index, round(stamp * 1e9), "", load)
+                    yield EncodedFrame(index, round(stamp * 1e9), load)
                     index += 1
         except self._av.FFmpegError as error:
             self.notes.warn(f"{self.name} cannot be read to its end ({error})")
@@ -213,7 +213,7 @@ class WebcamFrames:
         for index, frame in enumerate(self._source.frames()):
             image = frame.load()  # now: the camera reuses its memory
             if isinstance(image, np.ndarray):
-                yield EncodedFrame(index, frame.stamp_ns, "", partial(Pixels, image, "bgr"))
+                yield EncodedFrame(index, frame.stamp_ns, partial(Pixels, image, "bgr"))
 
     def facts(self) -> dict[str, Any]:
         """What it is, as JSON values."""

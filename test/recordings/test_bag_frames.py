@@ -76,6 +76,7 @@ def check(frames: list[RecordedFrame], count: int = 6) -> None:
         assert np.array_equal(bgr, image(index))
         assert np.array_equal(frame.truth, ids(index))
         assert frame.decode_ms > 0
+        assert (frame.log_ns, frame.frame_id) == (frame.stamp_ns, "camera")
 
 
 @pytest.mark.parametrize("storage", list(StoragePlugin))
