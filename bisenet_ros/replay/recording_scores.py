@@ -103,14 +103,18 @@ class RecordingScores:
     def _truth_figures(self) -> dict[str, Any]:
         found = self.scores
         if found is None:
-            keys = ("miou", "pixel_accuracy", "frequency_weighted_iou", "boundary_f")
-            keys = (*keys, "per_class", "confusion", "calibration")
             return {
-                **dict.fromkeys(keys, None),
+                "miou": None,
+                "pixel_accuracy": None,
+                "frequency_weighted_iou": None,
+                "boundary_f": None,
+                "per_class": None,
+                "confusion": None,
+                "calibration": None,
                 "boundary_tolerance_px": [],
                 "labelled_pixels": 0,
             }
-        edges = boundary.summarise(self.records.boundary, len(self.labels))
+        edges = boundary.summarise(list(self.records.boundary), len(self.labels))
         return {
             "miou": defined(found.miou),
             "pixel_accuracy": defined(found.pixel_accuracy),
