@@ -1,0 +1,207 @@
+"""How steady masks are from frame to frame: temporal consistency, disagreement and flicker.
+
+Temporal consistency is that of Liu, Shen, Yu and Wang, "Efficient semantic video segmentation with
+per-frame inference", ECCV 2020, arXiv 2002.11433, section 4: the prediction of the next frame is
+warped to this one by optical flow, and the mIoU between both is taken over all pairs of frames.
+Two additions: pixels that fail the forward–backward check are left out, and the flow's method is
+named. None of these figures needs truth.
+
+Everything happens at the size at which the flow is computed, to which masks are brought by
+nearest neighbour, so that the cost does not grow with the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.metrics.confusion import Scores, confusion_matrix, defined, scores
+from bisenet_ros.metrics.optical_flow import FlowMethod, OpticalFlow, consistent, warp_ids
+
+MAX_GAP_S = 1.0  # between two frames; beyond it the camera paused and they are no pair
+
+
+@dataclass(frozen=True)
+class FrameStability:
+    """Figures of one frame, 0–1; NaN where undefined.
+
+    Attributes:
+        consistency: mIoU between the mask before and this mask warped to it.
+        disagreement: share of the pixels, among those with trustworthy flow, whose class is not
+            that of the mask before, warped to this frame.
+        flicker_before: flicker of the frame *before* this one: it takes the frame after to tell.
+    """
+
+    consistency: float = float("nan")
+    disagreement: float = float("nan")
+    flicker_before: float = float("nan")
+
+
+@dataclass(frozen=True)
+class StabilityScores:
+    """Figures of a whole recording, 0–1; NaN where undefined.
+
+    Attributes:
+        consistency: temporal consistency of all pairs of frames; its ``miou`` is the figure.
+        disagreement: share of trustworthy pixels whose class differs from the warped mask before.
+        flicker: share of trustworthy pixels whose class is A, B, A in three consecutive frames.
+        pairs, triples: how many of each were looked at.
+        trusted: share of the pixels of all pairs that pass the forward–backward check.
+        method: of the flow.
+    """
+
+    consistency: Scores
+    disagreement: float
+    flicker: float
+    pairs: int
+    triples: int
+    trusted: float
+    method: FlowMethod
+
+    def figures(self, names: Sequence[str]) -> dict[str, Any]:
+        """Everything as JSON values, with None where one is undefined."""
+        found = self.consistency
+        return {
+            "temporal_consistency": defined(found.miou),
+            "disagreement": defined(self.disagreement),
+            "flicker": defined(self.flicker),
+            "pairs": self.pairs,
+            "triples": self.triples,
+            "trusted_pixels": defined(self.trusted),
+            "per_class": {n: defined(v) for n, v in zip(names, found.iou, strict=True)},
+            "flow": self.method.figures(),
+        }
+
+
+@dataclass
+class _Seen:
+    """The newest frame: its stamp, size, grey image and mask, and the mask before warped to it.
+
+    ``before`` holds 255 where the flow cannot be trusted; None as long as there is no pair.
+    """
+
+    stamp_ns: int
+    shape: tuple[int, ...]
+    grey: np.ndarray
+    mask: np.ndarray
+    before: np.ndarray | None = None
+
+
+@dataclass
+class _Share:
+    """A share of pixels, counted over many frames."""
+
+    part: int = 0
+    whole: int = 0
+
+    def add(self, part: int, whole: int) -> float:
+        self.part += part
+        self.whole += whole
+        return part / whole if whole else float("nan")
+
+    @property
+    def value(self) -> float:
+        return self.part / self.whole if self.whole else float("nan")
+
+
+class Stability:
+    """Collects the figures frame by frame; keeps two frames, whatever the recording's length.
+
+    Args:
+        num_classes: of the masks.
+        method: of the flow.
+        max_gap_s: frames further apart, in seconds of their stamps, are no pair; neither are those
+            whose stamps go back or whose size changes.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        method: FlowMethod | None = None,
+        max_gap_s: float = MAX_GAP_S,
+    ) -> None:
+        self.method = method or FlowMethod()
+        self.num_classes = num_classes
+        self.max_gap_ns = round(max_gap_s * 1e9)
+        self._flow = OpticalFlow(self.method)
+        self._confusion = np.zeros((num_classes, num_classes + 1), np.int64)
+        self._differ, self._flicker, self._trusted = _Share(), _Share(), _Share()
+        self._pairs = self._triples = 0
+        self._last: _Seen | None = None
+
+    def add(self, image: np.ndarray, order: str, mask: np.ndarray, stamp_ns: int) -> FrameStability:
+        """Compare a frame with the one before.
+
+        Args:
+            image: (H, W, 3) uint8.
+            order: its channels, ``rgb`` or ``bgr``.
+            mask: (H, W) uint8 ids; 255 is no class and is left out.
+            stamp_ns: the frame's stamp. A frame with the stamp of the one before is passed over.
+        """
+        last = self._last
+        if last is not None and stamp_ns == last.stamp_ns:
+            return FrameStability()
+        height, width = self.method.size(image.shape)
+        if mask.shape != (height, width):
+            mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        new = _Seen(stamp_ns, image.shape, self._flow.grey(image, order), mask)
+        self._last = new
+        if last is None or not self._follows(last, new):
+            return FrameStability()
+        forward = self._flow.between(last.grey, new.grey)
+        backward = self._flow.between(new.grey, last.grey)
+        after = self._warped(new.mask, forward, backward)
+        new.before = self._warped(last.mask, backward, forward)
+        return FrameStability(
+            consistency=self._add_pair(last.mask, after),
+            disagreement=self._add_difference(new),
+            flicker_before=self._add_triple(last, after),
+        )
+
+    def scores(self) -> StabilityScores:
+        """The figures so far."""
+        return StabilityScores(
+            consistency=scores(self._confusion),
+            disagreement=self._differ.value,
+            flicker=self._flicker.value,
+            pairs=self._pairs,
+            triples=self._triples,
+            trusted=self._trusted.value,
+            method=self.method,
+        )
+
+    def _follows(self, last: _Seen, new: _Seen) -> bool:
+        passed = new.stamp_ns - last.stamp_ns
+        return 0 < passed <= self.max_gap_ns and last.shape == new.shape
+
+    def _warped(self, mask: np.ndarray, flow: np.ndarray, opposite: np.ndarray) -> np.ndarray:
+        """The mask the flow leads to, seen from where it comes; 255 where it is not trusted."""
+        trusted = consistent(flow, opposite)
+        self._trusted.add(int(np.count_nonzero(trusted)), trusted.size)
+        return np.where(trusted, warp_ids(mask, flow, UNLABELLED), np.uint8(UNLABELLED))
+
+    def _add_pair(self, reference: np.ndarray, after: np.ndarray) -> float:
+        self._pairs += 1
+        known = np.where(after == UNLABELLED, np.uint8(UNLABELLED), reference)
+        counts = confusion_matrix(known, after, self.num_classes)
+        self._confusion += counts
+        return scores(counts).miou if counts.any() else float("nan")
+
+    def _add_difference(self, new: _Seen) -> float:
+        assert new.before is not None
+        known = (new.before != UNLABELLED) & (new.mask != UNLABELLED)
+        differ = known & (new.before != new.mask)
+        return self._differ.add(int(np.count_nonzero(differ)), int(np.count_nonzero(known)))
+
+    def _add_triple(self, middle: _Seen, after: np.ndarray) -> float:
+        if middle.before is None:
+            return float("nan")
+        self._triples += 1
+        known = (middle.before != UNLABELLED) & (middle.mask != UNLABELLED) & (after != UNLABELLED)
+        returned = known & (middle.before == after) & (middle.mask != after)
+        return self._flicker.add(int(np.count_nonzero(returned)), int(np.count_nonzero(known)))

@@ -1,0 +1,1 @@
+"""Score recordings offline: one model, two models on the same frames; nothing here knows ROS."""

@@ -1,0 +1,112 @@
+"""What scoring needs of a model, and the Segmenter as that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bisenet_ros.inference.segmenter import OutputRequest, Segmenter
+from bisenet_ros.labels import LabelSet
+
+STAGES = ("preprocess", "forward", "postprocess")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model made of a frame.
+
+    Attributes:
+        mask: (H, W) uint8 ids, 255 no class.
+        confidence: (H, W) uint8, probability of the mask's class · 255; None if unknown.
+        overlay: (H, W, 3) uint8 RGB, if it was asked for.
+        stage_ms: milliseconds the frame's batch spent in each of :data:`STAGES`.
+    """
+
+    mask: np.ndarray
+    confidence: np.ndarray | None = None
+    overlay: np.ndarray | None = None
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Predictor(Protocol):
+    """A model that is called by one thread at a time."""
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the ids of its masks mean."""
+
+    def __call__(
+        self, images: Sequence[np.ndarray], orders: Sequence[str], overlay: bool = False
+    ) -> list[Prediction]:
+        """One prediction per image, in order.
+
+        Args:
+            images: (H, W, 3) uint8 each.
+            orders: ``rgb`` or ``bgr``, one per image.
+            overlay: whether to build the overlays.
+        """
+
+
+class SegmenterPredictor:
+    """The Segmenter that the node runs.
+
+    Args:
+        segmenter: the model.
+        alpha: opacity of the colours in overlays, 0–1.
+        threshold: pixels whose class is less probable become 255, 0–1.
+    """
+
+    def __init__(self, segmenter: Segmenter, alpha: float = 0.5, threshold: float = 0.0) -> None:
+        self.segmenter = segmenter
+        self.alpha = alpha
+        self.threshold = threshold
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the ids of its masks mean."""
+        return self.segmenter.labels
+
+    def __call__(
+        self, images: Sequence[np.ndarray], orders: Sequence[str], overlay: bool = False
+    ) -> list[Prediction]:
+        """One prediction per image, in order."""
+        asked = OutputRequest(
+            confidence=True, overlay=overlay, alpha=self.alpha, threshold=self.threshold
+        )
+        return [
+            Prediction(
+                mask=result.mask,
+                confidence=result.confidence,
+                overlay=result.overlay,
+                stage_ms={stage: getattr(result.times, stage) for stage in STAGES},
+            )
+            for result in self.segmenter(images, orders, asked)
+        ]
+
+
+class FunctionPredictor:
+    """Any function from an image to a mask, such as a reference or a stand-in.
+
+    Args:
+        labels: what the ids of its masks mean.
+        function: (H, W, 3) uint8 and its order to a mask (H, W) uint8 and, or None, its
+            confidence (H, W) uint8.
+    """
+
+    def __init__(
+        self,
+        labels: LabelSet,
+        function: Callable[[np.ndarray, str], tuple[np.ndarray, np.ndarray | None]],
+    ) -> None:
+        self.labels = labels
+        self.function = function
+
+    def __call__(
+        self, images: Sequence[np.ndarray], orders: Sequence[str], overlay: bool = False
+    ) -> list[Prediction]:
+        """One prediction per image, in order; without overlays."""
+        found = (self.function(image, order) for image, order in zip(images, orders, strict=True))
+        return [Prediction(mask, confidence) for mask, confidence in found]
