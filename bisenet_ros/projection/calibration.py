@@ -108,8 +108,8 @@ class Calibration:
             )
         if not any(matrix):
             raise DataError(
-                f"camera_info's {name} is all zeros: the camera is not calibrated; calibrate it, or "
-                f"set image_rectified to {'false' if rectified else 'true'} if the other matrix holds"
+                f"camera_info's {name} is all zeros: the camera is not calibrated; calibrate it, "
+                f"or set image_rectified to {not rectified} if the other matrix holds"
             )
         fx, fy = matrix[0], matrix[5 if rectified else 4]
         if fx <= 0 or fy <= 0:

@@ -61,15 +61,15 @@ class CameraModel:
             points: (…, 3) metres in the optical frame.
 
         Returns:
-            (…, 2) float64 (u, v) in pixels, also beyond the image's edges; NaN for points behind the
-            camera or where the lens model ends.
+            (…, 2) float64 (u, v) in pixels, also beyond the image's edges; NaN for points behind
+            the camera or where the lens model ends.
         """
         points = np.asarray(points, np.float64)
         a, b = self._distortion.to_plane(points[..., 0], points[..., 1], points[..., 2])
         return np.stack([a * self._fx + self._cx, b * self._fy + self._cy], -1)
 
     def rays_at(self, pixels: np.ndarray) -> np.ndarray:
-        """(…, 2) pixels (u, v), also between centres → (…, 3) float64 unit vectors, NaN for none."""
+        """(…, 2) pixels (u, v), also between centres → (…, 3) unit vectors, NaN for none."""
         pixels = np.asarray(pixels, np.float64)
         a = (pixels[..., 0] - self._cx) / self._fx
         b = (pixels[..., 1] - self._cy) / self._fy

@@ -8,13 +8,13 @@ wide-angle, and fish-eye lenses", 2006, as in OpenCV's fisheye.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from bisenet_ros.errors import DataError
 
-# Model → how many coefficients D may have. ROS 2 drivers without distortion say any of the last two.
+# Model → how many coefficients D may have. Cameras without distortion say either of the last two.
 DISTORTIONS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (0, 4, 5),
     "rational_polynomial": (8,),
@@ -22,6 +22,8 @@ DISTORTIONS: dict[str, tuple[int, ...]] = {
     "none": (0,),
     "": (0,),
 }
+Array: TypeAlias = np.ndarray
+
 _NODES = 4096  # of the table that inverts the radial part: a start for Newton's method
 _WIDEST = 20.0  # tangent of the largest angle looked at: 87 degrees off the axis
 _STEPS = 12  # of Newton's method at most; 4 are usual
@@ -32,13 +34,11 @@ _ACCEPTED = 1e-8  # and up to which its result counts: far below a thousandth of
 class Distortion(Protocol):
     """Maps directions in the optical frame (x right, y down, z ahead) to the plane z = 1."""
 
-    def to_plane(
-        self, x: np.ndarray, y: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def to_plane(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         """Where points (any length, float64) appear; NaN for those the lens does not show."""
         ...
 
-    def to_ray(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_ray(self, a: Array, b: Array) -> tuple[Array, Array, Array]:
         """The unit vector that appears at (a, b), float64; NaN where none does."""
         ...
 
@@ -69,13 +69,11 @@ def distortion_of(model: str, d: Sequence[float]) -> Distortion:
 class Pinhole:
     """No distortion."""
 
-    def to_plane(
-        self, x: np.ndarray, y: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def to_plane(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         ahead = np.where(z > 0, z, np.nan)
         return x / ahead, y / ahead
 
-    def to_ray(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_ray(self, a: Array, b: Array) -> tuple[Array, Array, Array]:
         z = 1 / np.sqrt(1 + a * a + b * b)
         return a * z, b * z, z
 
@@ -96,15 +94,13 @@ class Brown:
         nodes = np.linspace(0, radii[end], _NODES)
         self._table = nodes * self._radial(nodes * nodes), nodes
 
-    def to_plane(
-        self, x: np.ndarray, y: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def to_plane(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         ahead = np.where(z > 0, z, np.nan)
         x, y = x / ahead, y / ahead
         x = np.where(x * x + y * y <= self._limit * self._limit, x, np.nan)
         return self._distort(x, y)
 
-    def to_ray(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_ray(self, a: Array, b: Array) -> tuple[Array, Array, Array]:
         radius = np.hypot(a, b)
         start = np.interp(radius, *self._table) / np.where(radius > 0, radius, 1)
         x, y = a * start, b * start
@@ -126,14 +122,14 @@ class Brown:
         z = 1 / np.sqrt(1 + x * x + y * y)
         return x * z, y * z, z
 
-    def _radial(self, square: np.ndarray) -> np.ndarray:
+    def _radial(self, square: Array) -> Array:
         above = np.polyval(self._above, square)
         if not self._below[:3].any():
             return above
         with np.errstate(divide="ignore", invalid="ignore"):
             return above / np.polyval(self._below, square)
 
-    def _distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _distort(self, x: Array, y: Array) -> tuple[Array, Array]:
         square = x * x + y * y
         radial = self._radial(square)
         p1, p2 = self._p1, self._p2
@@ -142,7 +138,7 @@ class Brown:
             y * radial + p1 * (square + 2 * y * y) + 2 * p2 * x * y,
         )
 
-    def _slopes(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _slopes(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """∂x'/∂x, ∂x'/∂y = ∂y'/∂x, ∂y'/∂y."""
         square = x * x + y * y
         below = np.polyval(self._below, square)
@@ -171,9 +167,7 @@ class Equidistant:
         nodes = np.linspace(0, self._limit, _NODES)
         self._table = np.polyval(self._powers, nodes), nodes
 
-    def to_plane(
-        self, x: np.ndarray, y: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def to_plane(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         side = np.hypot(x, y)
         angle = np.arctan2(side, z)
         angle = np.where(angle <= self._limit, angle, np.nan)
@@ -182,7 +176,7 @@ class Equidistant:
         scale = np.where(off_axis, scale, np.where(z > 0, 0.0, np.nan))
         return x * scale, y * scale
 
-    def to_ray(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_ray(self, a: Array, b: Array) -> tuple[Array, Array, Array]:
         radius = np.hypot(a, b)
         shown = radius <= self._table[0][-1]
         angle = np.interp(radius, *self._table)

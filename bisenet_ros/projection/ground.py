@@ -71,7 +71,7 @@ class Grid:
 
     @property
     def origin(self) -> tuple[float, float]:
-        """x and y of the corner of the first cell."""
+        """Corner of the first cell, x and y."""
         return self.x_min, -self.y_max
 
 
@@ -180,7 +180,7 @@ class GroundTable:
         return highest
 
     def place(self, ray: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """x and y in the ground frame of the nodes of these azimuths and distances."""
+        """The nodes of these azimuths and distances: x and y in the ground frame."""
         distance, azimuth = self.distances[step], self.azimuths[ray]
         x, y, _ = self.pose.translation
         return x + distance * np.cos(azimuth), y + distance * np.sin(azimuth)
@@ -326,7 +326,7 @@ class GroundProjector:
         return True
 
     def project(self, mask: np.ndarray) -> Ground:
-        """Lay a mask onto the ground, see :meth:`GroundTable.project`; :meth:`update` comes first."""
+        """Lay a mask onto the ground as :meth:`GroundTable.project`, after :meth:`update`."""
         if self.table is None:
             raise ValueError("no camera and pose yet; call update first")
         return self.table.project(mask, self.costs)

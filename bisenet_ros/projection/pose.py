@@ -80,7 +80,8 @@ class Pose:
                 f"the camera's mounting holds a value that is not finite: height {height}, pitch "
                 f"{pitch}, roll {roll}, yaw {yaw}, x {x}, y {y}; set camera_height and the others"
             )
-        (cr, cp, cy), (sr, sp, sy) = zip(*((math.cos(a), math.sin(a)) for a in (roll, pitch, yaw)))
+        cr, cp, cy = math.cos(roll), math.cos(pitch), math.cos(yaw)
+        sr, sp, sy = math.sin(roll), math.sin(pitch), math.sin(yaw)
         turn_yaw = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
         turn_pitch = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
         turn_roll = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
