@@ -18,7 +18,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):
+                continue  # refused below
+            if key in seen:
                 line = key_node.start_mark.line + 1
                 raise yaml.YAMLError(f"line {line} gives {key!r} a second time")
             seen.add(key)

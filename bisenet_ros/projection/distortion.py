@@ -86,7 +86,7 @@ class Brown:
         self._above = np.array([k3, k2, k1, 1.0])  # of r², highest power first
         self._below = np.array([k6, k5, k4, 1.0])
         # Past some radius most calibrations fold back: there the polynomial says nothing.
-        radii = np.linspace(0, _WIDEST, 200_001)
+        radii = np.linspace(0, _WIDEST, 20_001)
         shown = radii * self._radial(radii * radii)
         good = (np.diff(shown) > 0) & (np.polyval(self._below, radii[1:] ** 2) > 0)
         end = len(good) if good.all() else int(np.argmin(good))
@@ -160,7 +160,7 @@ class Equidistant:
         k1, k2, k3, k4 = (*d, *[0.0] * (4 - len(d)))[:4]
         self._powers = np.array([k4, 0, k3, 0, k2, 0, k1, 0, 1.0, 0])
         self._slope = np.polyder(self._powers)
-        angles = np.linspace(0, np.pi, 100_001)
+        angles = np.linspace(0, np.pi, 20_001)
         good = np.polyval(self._slope, angles) > 0
         end = len(good) - 1 if good.all() else max(int(np.argmin(good)) - 1, 1)
         self._limit = angles[end]

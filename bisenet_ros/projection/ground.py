@@ -24,9 +24,11 @@ from bisenet_ros.projection.costs import LETHAL, UNKNOWN
 from bisenet_ros.projection.pose import Pose
 
 SAMPLES = 3  # per side of a cell
-# How far the centre of the nearest pixel may be from the place that is looked up, in cells: what a
-# cell says is then true of the cell itself or of one beside it.
-_MAX_BLUR = 0.9
+# How far the centre of the nearest pixel may be from the place that is looked up, in cells. With
+# the distance between samples it is one cell: what a cell says is true of it or of its neighbour.
+_MAX_BLUR = 1 - 1 / SAMPLES
+_NEVER = 1_000_000  # number of a distance that no ray reaches
+_MAX_CELLS = 500_000
 _MAX_NODES = 8_000_000
 _BLOCK = 32  # azimuths worked on at a time: what one block needs stays in the processor's cache
 _AWAY = 0.5 * np.array([[1, 1], [1, -1]])  # half a pixel in both directions
@@ -62,6 +64,12 @@ class Grid:
                 f"ground grid reaches from x {self.x_min} to {self.x_max} and y ±{self.y_max}; "
                 f"expected at least one cell of {self.resolution} m"
             )
+        rows, columns = self.shape
+        if rows * columns > _MAX_CELLS:
+            raise ArgumentError(
+                f"the ground grid has {rows}×{columns} cells; expected at most {_MAX_CELLS}; raise "
+                "ground_resolution or lower ground_x_max and ground_y_max"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -83,7 +91,8 @@ class Ground:
         costs: (rows, columns) int8 as in OccupancyGrid.data: 0 free … 100 lethal, −1 unknown;
             row 0 is the rightmost, column 0 the nearest.
         bases: (n,) of :data:`BASE`: where viewing rays meet their first obstacle and its class id,
-            metres in the ground frame, z = 0.
+            metres in the ground frame, z = 0. Where an obstacle's foot is out of the image, that
+            is the first place at which it is in it.
         known: share of the cells that are not unknown.
     """
 
@@ -152,9 +161,28 @@ class GroundTable:
         np.bitwise_or(frame.classes, self._outside, out=frame.classes)
         cv2.LUT(frame.classes, costs.reshape(1, 256), dst=frame.costs)
         first = frame.first_obstacle()
-        np.greater(self._steps, first[:, None], out=frame.hidden)
+        stray = self._stray(first)
+        np.greater(self._steps, (first - stray)[:, None], out=frame.hidden)
         np.copyto(frame.costs, UNKNOWN, where=frame.hidden)
-        return self._result(first)
+        return self._result(np.where(stray, len(self.distances), first))
+
+    def _stray(self, first: np.ndarray) -> np.ndarray:
+        """(azimuths,) bool: rays that pass an obstacle by less than a pixel.
+
+        Pixels at an obstacle's edge show it to such a ray, but somewhere along its side or behind
+        it, where nothing stands. It meets its first obstacle more than a cell behind its neighbours
+        on one side, and those on the other side meet theirs, if any, much further out. Along a
+        wall, however slanted, the distances grow steadily.
+        """
+        count = self._pixel_rays
+        first = np.where(first < len(self.distances), first, _NEVER)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(first, count, "edge"), count)
+        right, left = windows[: len(first)], windows[count + 1 :]
+        stray = np.zeros(len(first), np.bool_)
+        for near, far in ((right.min(1), left.max(1)), (left.min(1), right.max(1))):
+            behind = first - near
+            stray |= (behind > SAMPLES) & (far - first > 2 * behind + SAMPLES)
+        return stray & (first < _NEVER)
 
     def _result(self, first: np.ndarray) -> Ground:
         rays = np.flatnonzero(first < len(self.distances))
@@ -167,7 +195,7 @@ class GroundTable:
         bases = np.zeros(len(rays), BASE)
         bases["x"], bases["y"] = self.place(rays, steps)
         bases["label"] = self._frame.classes[rays, steps]
-        known = np.count_nonzero(flat != UNKNOWN) / flat.size
+        known = float(np.count_nonzero(flat != UNKNOWN) / flat.size)
         return Ground(flat.reshape(self.seen.shape), bases, known)
 
     def _highest(self) -> np.ndarray:
@@ -251,6 +279,15 @@ class GroundTable:
         ray, step = self.node(samples[..., 0], samples[..., 1])
         nodes = ray * len(self.distances) + step
         self._cell_nodes = np.ascontiguousarray(nodes.reshape(len(samples), -1).T)
+        self._pixel_rays = self._rays_per_half_pixel(samples[:, SAMPLES // 2, SAMPLES // 2])
+
+    def _rays_per_half_pixel(self, places: np.ndarray) -> int:
+        """How many neighbouring rays may see an edge by the same pixel; at least 2."""
+        offset = places - self.pose.translation[:2]
+        aside = np.stack([-offset[:, 1], offset[:, 0]], -1) * (self._azimuth_step / 2)
+        apart = self._project(places + aside) - self._project(places - aside)
+        pixels = float(np.nanmedian(np.hypot(*apart.T)))
+        return min(math.ceil(0.5 / pixels), len(self.azimuths)) + 1
 
     def _look_up_nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """(azimuths, distances) intp pixel and int32 cell of each node, −1 for none."""

@@ -20,7 +20,7 @@ POINT = np.dtype(
     ]
 )
 _BLOCK = 12288  # pixels worked on at a time: what one block needs stays in the processor's cache
-_MILLIMETRES = np.float32(0.001)
+_MILLIMETRES = np.float32(1000)  # in a metre
 
 
 class LabelledPoints:
@@ -117,7 +117,7 @@ class LabelledPoints:
             np.take(depth, self._nearest[part], out=measured, mode="clip")
         if depth.dtype == np.uint16:
             np.copyto(z, measured)
-            z *= _MILLIMETRES
+            z /= _MILLIMETRES
         else:
             np.maximum(measured, 0, out=z)
         # d / d is 1 for a depth, NaN for 0, inf and NaN.
