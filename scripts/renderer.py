@@ -7,6 +7,7 @@ measure against it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -110,6 +111,7 @@ class Rendered:
     things: np.ndarray
 
 
+@lru_cache(maxsize=8)
 def camera_rays(calibration: Calibration, rectified: bool = False) -> np.ndarray:
     """(H, W, 3) float64 direction of each pixel in the optical frame with z = 1, NaN for none."""
     height, width = calibration.height, calibration.width
