@@ -50,12 +50,12 @@ SPEED, TURN_RATE = 1.2, 0.06  # m/s, rad/s to the left
 DEPTH_RANGE = 10.0  # metres; further is 0, as depth cameras have it
 QUALITY = 90
 CAMERA = Calibration(
-    width=320,
-    height=240,
+    width=400,
+    height=300,
     distortion_model="plumb_bob",
     d=(-0.12, 0.03, 0.0008, -0.0006, 0.0),
-    k=(210.0, 0.0, 162.4, 0.0, 210.5, 117.8, 0.0, 0.0, 1.0),
-    p=(198.0, 0.0, 162.4, 0.0, 0.0, 199.0, 117.8, 0.0, 0.0, 0.0, 1.0, 0.0),
+    k=(262.0, 0.0, 202.4, 0.0, 262.5, 147.8, 0.0, 0.0, 1.0),
+    p=(248.0, 0.0, 202.4, 0.0, 0.0, 249.0, 147.8, 0.0, 0.0, 0.0, 1.0, 0.0),
 )
 MOUNTING = Pose.from_mounting(0.7, pitch=0.2, roll=0.01, yaw=-0.02, x=0.25, y=0.03)
 CUSTOM = {"source": "scripts/make_rendered_drive.py", "licence": "Apache-2.0"}
@@ -117,16 +117,26 @@ def camera_pose(index: int) -> Pose:
 
 
 def paint_picture(seen: Rendered, scene: Scene) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the classes' colours, grained and shaded, so that it moves as it should."""
+    """(H, W, 3) uint8 RGB: the classes' colours, grained and shaded; the grain sticks to things."""
     colours = np.array(CAMVID.colours, np.float64)[seen.labels] * 0.6 + 60
     place = np.nan_to_num(seen.points)
-    grain = np.sin(place @ [41.0, 67.0, 29.0]) * np.sin(place @ [-23.0, 31.0, 53.0])
-    grain += 0.6 * np.sin(place @ [5.0, -7.0, 3.0])
+    grain = sum(grain_at(place, size) for size in (0.04, 0.15, 0.6))
     boxes = np.maximum(seen.things, 0)
     shade = np.where(seen.things >= 0, 0.85 + 0.25 * np.sin(boxes * 1.7 + place[..., 2]), 1.0)
-    picture = (colours + 14 * grain[..., None]) * shade[..., None]
+    picture = (colours + 10 * grain[..., None]) * shade[..., None]
     picture[seen.things == -2] = CAMVID.colours[scene.sky]
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def grain_at(place: np.ndarray, size: float) -> np.ndarray:
+    """(…, 3) metres → (…) −1 to 1, one value for each cube of ``size`` metres."""
+    cubes = np.floor(place / size).astype(np.int64).view(np.uint64)
+    mixed = cubes @ np.array(
+        [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64
+    )
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return (mixed >> np.uint64(40)).astype(np.float64) / 2**23 - 1
 
 
 def depth_image(seen: Rendered) -> np.ndarray:
