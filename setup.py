@@ -33,6 +33,7 @@ EXTRAS = {
         "rich",
         "rosbags",
         "typer",
+        "zstandard",
     ],
     # Engines other than torch, and `export` to their formats.
     "openvino": ["onnx", "openvino"],

@@ -11,7 +11,7 @@ import numpy as np
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
-from bisenet_ros.yaml_file import read_yaml
+from bisenet_ros.system.yaml_file import read_yaml
 
 _KEYS = {"id", "name", "color", "from", "if_present", "rest"}
 _FORM = (

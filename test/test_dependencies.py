@@ -24,8 +24,16 @@ ROSDEP = {
 }
 # What each extra serves; those who use the folders of one have installed the ones after it, too.
 SERVES = {
-    "node": ("errors.py", "labels.py", "networks", "checkpoints", "inference", "ros/segmentation"),
-    "tools": ("cli", "recordings", "report", "demo", "benchmark", "datasets", "metrics"),
+    "node": (
+        "errors.py",
+        "labels.py",
+        "networks",
+        "checkpoints",
+        "inference",
+        "projection",
+        "ros/segmentation",
+    ),
+    "tools": ("cli", "recordings", "report", "demo", "benchmark", "datasets", "metrics", "replay"),
     "train": ("training",),
 }
 NEEDS = {"node": (), "tools": ("node",), "train": ("node", "tools")}
@@ -101,7 +109,7 @@ def test_every_folder_is_served_by_an_extra():
     served = {place.split("/")[0] for places in SERVES.values() for place in places}
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     assert folders - served == {"system"}  # which everything uses
-    assert imported("system") <= {"torch", "numpy", "opencv-python"}
+    assert imported("system") <= {"torch", "numpy", "opencv-python", "pyyaml"}
 
 
 def test_ros_packages_are_declared_for_pip_and_for_rosdep(extras):

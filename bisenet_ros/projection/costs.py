@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bisenet_ros.errors import DataError
-from bisenet_ros.yaml_file import read_yaml
+from bisenet_ros.system.yaml_file import read_yaml
 
 FREE = 0
 LETHAL = 100  # an obstacle: nothing is seen behind it

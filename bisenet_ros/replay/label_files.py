@@ -28,6 +28,7 @@ def label_coding(labels: LabelSet, path: Path | None = None) -> tuple[LabelCodin
     if path is None:
         return LabelCoding(len(labels)), []
     ids: dict[int, int]
+    ignored: tuple[tuple[int, int, int], ...]
     if path.suffix == ".txt":
         names, colours = _read_text(path)
         ids, ignored = {}, ()

@@ -3,9 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from bisenet_ros.run_length import RUN, encode_runs
+from bisenet_ros.projection.run_length import RUN, encode_runs
 
-masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3))
+masks = arrays(
+    np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3)
+)
 
 
 @given(masks)
