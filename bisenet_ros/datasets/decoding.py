@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.pictures import read_label
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED
@@ -31,7 +32,11 @@ class Decoder:
     colours: Mapping[Colour, int] = field(default_factory=dict)
     listed: str = "the set's list"
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """The classes of the sample's label file, see ``read``."""
+        return self.read(sample.label)
+
+    def read(self, path: Path) -> np.ndarray:
         """The file's classes, (H, W) uint8 with 255 for unlabelled.
 
         Raises:

@@ -23,7 +23,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 def read_rgb(path: Path) -> np.ndarray:
     """The image, (H, W, 3) uint8 RGB; DataError if it cannot be read."""
-    image = cv2.imdecode(np.frombuffer(_content(path), np.uint8), cv2.IMREAD_COLOR)
+    image = _decoded(path, _content(path), cv2.IMREAD_COLOR)
     if image is None:
         raise DataError(f"{path} cannot be read as an image; expected a whole PNG or JPEG file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -42,7 +42,7 @@ def read_label(path: Path) -> np.ndarray:
     bits = _indexed_bits(content)
     if bits:
         content = _as_grey(content)
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = _decoded(path, content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DataError(f"{path} cannot be read as a label; expected a whole PNG file")
     if pixels.dtype != np.uint8:
@@ -72,6 +72,13 @@ def image_size(path: Path) -> tuple[int, int]:
             file.seek(struct.unpack(">H", mark[2:4])[0] - 7, 1)
     height, width = read_rgb(path).shape[:2]
     return height, width
+
+
+def _decoded(path: Path, content: bytes, way: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), way)
+    except cv2.error as error:  # it claims to have more pixels than OpenCV lets a picture have
+        raise DataError(f"{path} is not a picture that can be decoded: {error.err}") from error
 
 
 def _opened(path: Path) -> BinaryIO:
