@@ -75,9 +75,7 @@ def open_all(found: AnnotatedSet, root: Path, options: DatasetOptions) -> dict[s
     return {name: _open(found, root, name, part, options) for name, part in splits.items()}
 
 
-def open_split(
-    found: AnnotatedSet, root: Path, split: str, options: DatasetOptions
-) -> LabelledSet:
+def open_split(found: AnnotatedSet, root: Path, split: str, options: DatasetOptions) -> LabelledSet:
     """One split of an export; DataError if it is not there, see ``open_all``."""
     opened = open_all(found, root, options)
     wanted = split_name(split)
@@ -88,13 +86,9 @@ def open_split(
     raise DataError(f"{root} has no split {split!r}; it has {', '.join(opened)}")
 
 
-def _divided(
-    samples: tuple[Sample, ...], options: DatasetOptions
-) -> dict[str, tuple[Sample, ...]]:
+def _divided(samples: tuple[Sample, ...], options: DatasetOptions) -> dict[str, tuple[Sample, ...]]:
     if not 0 < options.val_share < 1:
-        raise ArgumentError(
-            f"val_share is {options.val_share}; expected a share between 0 and 1"
-        )
+        raise ArgumentError(f"val_share is {options.val_share}; expected a share between 0 and 1")
     held = by_share([sample.name for sample in samples], options.val_share, options.seed)
     return {
         split: tuple(s for s in samples if (s.name in held) == (split == "val"))
@@ -103,7 +97,11 @@ def _divided(
 
 
 def _open(
-    found: AnnotatedSet, root: Path, split: str, samples: tuple[Sample, ...], options: DatasetOptions
+    found: AnnotatedSet,
+    root: Path,
+    split: str,
+    samples: tuple[Sample, ...],
+    options: DatasetOptions,
 ) -> LabelledSet:
     count = len(found.labels)
     return LabelledSet(

@@ -42,7 +42,10 @@ class Decoder:
         Raises:
             DataError: the file is unreadable, or holds an id or a colour that is not listed.
         """
-        pixels = read_label(path)
+        return self.of(read_label(path), path)
+
+    def of(self, pixels: np.ndarray, path: Path) -> np.ndarray:
+        """The classes of ids (H, W) or colours (H, W, 3), uint8, read from ``path``."""
         return self._of_ids(pixels, path) if pixels.ndim == 2 else self._of_colours(pixels, path)
 
     def _of_ids(self, pixels: np.ndarray, path: Path) -> np.ndarray:
@@ -55,7 +58,7 @@ class Decoder:
         if wrong.any():
             raise DataError(
                 f"{path} holds id {pixels[wrong > 0][0]} at {_first(wrong)}; {self.listed} has "
-                f"{_ranges(known)}: correct the file, or list the id"
+                f"{ranges(known)}: correct the file, or list the id"
             )
         return cv2.LUT(pixels, classes)
 
@@ -89,7 +92,7 @@ def _first(wrong: np.ndarray) -> str:
     return f"row {row}, column {column}"
 
 
-def _ranges(ids: Iterable[int]) -> str:
+def ranges(ids: Iterable[int]) -> str:
     """Numbers as people write them: "0 to 10 and 255"."""
     runs: list[list[int]] = []
     for number in sorted(ids):

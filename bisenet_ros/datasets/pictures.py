@@ -29,8 +29,10 @@ def read_rgb(path: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_label(path: Path) -> np.ndarray:
+def read_label(path: Path, deep: bool = False) -> np.ndarray:
     """What a label file holds: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
+
+    With ``deep``, ids of one channel of 16 bits are given as uint16.
 
     An indexed PNG gives its indices, which is where labelling tools write the ids; its palette
     is for the eye.
@@ -45,6 +47,8 @@ def read_label(path: Path) -> np.ndarray:
     pixels = _decoded(path, content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DataError(f"{path} cannot be read as a label; expected a whole PNG file")
+    if deep and pixels.dtype == np.uint16 and pixels.ndim == 2:
+        return pixels
     if pixels.dtype != np.uint8:
         raise DataError(f"{path} has 16 bits a channel; expected 8-bit ids or 8-bit RGB colours")
     if 0 < bits < 8:
@@ -52,6 +56,20 @@ def read_label(path: Path) -> np.ndarray:
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)  # a fourth channel is opacity
     return pixels
+
+
+def read_palette(path: Path) -> np.ndarray | None:
+    """The colours (n, 3) uint8 RGB of an indexed PNG, None for any other file."""
+    with _opened(path) as file:
+        head = file.read(33)
+        if not _indexed_bits(head):
+            return None
+        while len(start := file.read(8)) == 8 and start[4:] != b"IDAT":
+            (length,) = struct.unpack(">I", start[:4])
+            if start[4:] == b"PLTE":
+                return np.frombuffer(file.read(length - length % 3), np.uint8).reshape(-1, 3)
+            file.seek(length + 4, 1)
+    return None
 
 
 def image_size(path: Path) -> tuple[int, int]:
