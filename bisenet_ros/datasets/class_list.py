@@ -1,4 +1,4 @@
-"""The classes of a set that a labelling tool exported: names, ids, colours, and what is no class."""
+"""The classes of a set that a labelling tool exported: names, ids, colours, what is no class."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def rgb_colour(value: Any) -> Colour | None:
 def listed_names(tree: Tree) -> tuple[list[str], Path] | None:
     """The names in labels.txt, classes.txt or class_names.txt, one a line; None without one.
 
-    labelme's ``--labels`` takes such a file, and its converters and those of Label Studio write one.
+    labelme's ``--labels`` takes such a file; its converters and those of Label Studio write one.
     """
     for file in NAME_FILES:
         found = tree.names.find(file)

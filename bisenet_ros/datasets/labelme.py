@@ -151,16 +151,18 @@ class LabelmeDecoder:
         size = found.get("imageHeight"), found.get("imageWidth")
         if not (isinstance(size[0], int) and isinstance(size[1], int)):
             size = read_rgb(sample.image).shape[:2]
-        index = -1
+        shapes = found["shapes"]
+        index = 0
         try:
             canvas = Canvas((size[0], size[1]), self.rest)  # type: ignore[arg-type]
-            for index, shape in enumerate(found["shapes"]):
-                if _has_area(shape):
-                    _draw(canvas, shape, self.ids[shape["label"]])
+            while index < len(shapes):
+                if _has_area(shapes[index]):
+                    _draw(canvas, shapes[index], self.ids[shapes[index]["label"]])
+                index += 1
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise DataError(
-                f"{sample.label}: shape {index} of {len(found['shapes'])}: {error}; correct it in "
-                "labelme, or remove it"
+                f"{sample.label}: shape {index} of {len(shapes)}: {error}; correct it in labelme, "
+                "or remove it"
             ) from error
         except KeyError as error:
             raise DataError(

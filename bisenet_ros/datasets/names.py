@@ -48,7 +48,7 @@ def fold(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """A path from a label file as a POSIX path: ``\\`` made ``/``, ``.`` and ``..`` resolved.
+    """A path from a label file as a POSIX path: backslashes turned, ``.`` and ``..`` resolved.
 
     What begins with ``../`` or ``/`` afterwards leads out of the folder it is relative to.
     """

@@ -2,8 +2,9 @@
 
 meta.json lists the classes; each data set is a folder with img/ and ann/, where ann/NAME.jpg.json
 has the objects of img/NAME.jpg: polygons with holes, bitmaps (base64 of a compressed PNG, at an
-origin) and rectangles, in pixels, later ones on top (developer.supervisely.com, "Supervisely
-annotation format"; ``supervisely/geometry/bitmap.py``).
+origin) and rectangles, later ones on top (developer.supervisely.com, "Supervisely annotation
+format"; ``supervisely/geometry/``). Corners are pixels that belong to the object: the SDK takes the
+half pixels of the web page off when it downloads (``_to_pixel_coordinate_system_json``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.class_list import class_list, hex_colour
 from bisenet_ros.datasets.decoding import Colour
 from bisenet_ros.datasets.json_stream import LARGEST_ENTRY, load
-from bisenet_ros.datasets.names import Names, stem
+from bisenet_ros.datasets.names import Names
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.regions.canvas import Canvas, patch_from_text
 from bisenet_ros.datasets.regions.polygons import points
@@ -54,7 +55,9 @@ def _normal(tree: Tree) -> set[str]:
 
 
 def index_supervisely(tree: Tree, options: DatasetOptions) -> AnnotatedSet:
-    """Read meta.json and pair images and annotations; data sets called train, val or test are splits.
+    """Read meta.json and pair images and annotations.
+
+    Data sets that are called train, val or test are splits.
 
     Raises:
         DataError: meta.json is missing or broken, an image has no annotation, or the reverse.
@@ -139,16 +142,12 @@ class SuperviselyDecoder:
     def __call__(self, sample: Sample) -> np.ndarray:
         """(H, W) uint8; DataError names the object that is broken."""
         size, objects = _read(sample.label)
-        index = -1
+        index = 0
         try:
             canvas = Canvas(size, self.rest)
-            for index, entry in enumerate(objects):
-                kind = entry.get("geometryType", "bitmap" if entry.get("bitmap") else "polygon")
-                if kind not in WITH_AREA:
-                    continue
-                if entry["classTitle"] not in self.ids:
-                    raise ValueError(f"its class {entry['classTitle']!r} is not in {META}")
-                _draw(canvas, kind, entry, self.ids[entry["classTitle"]])
+            while index < len(objects):
+                self._draw(canvas, objects[index])
+                index += 1
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(
@@ -156,6 +155,14 @@ class SuperviselyDecoder:
                 "Supervisely, or remove it"
             ) from error
         return canvas.ids
+
+    def _draw(self, canvas: Canvas, entry: dict[str, Any]) -> None:
+        kind = entry.get("geometryType", "bitmap" if entry.get("bitmap") else "polygon")
+        if kind not in WITH_AREA:
+            return
+        if entry["classTitle"] not in self.ids:
+            raise ValueError(f"its class {entry['classTitle']!r} is not in {META}")
+        _draw(canvas, kind, entry, self.ids[entry["classTitle"]])
 
 
 def _read(path: Path) -> tuple[tuple[int, int], list[dict[str, Any]]]:
@@ -178,9 +185,6 @@ def _draw(canvas: Canvas, kind: str, entry: dict[str, Any], id: int) -> None:
     exterior = entry["points"]["exterior"]
     if kind == "rectangle":
         (x0, y0), (x1, y1) = exterior
-        # The lower right corner is the last pixel, not the edge behind it.
-        x0, x1, y0, y1 = min(x0, x1), max(x0, x1) + 1, min(y0, y1), max(y0, y1) + 1
-        canvas.polygon([points([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])], id)
-        return
+        exterior = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     holes = [points(ring) for ring in entry["points"].get("interior") or []]
-    canvas.polygon([points(exterior), *holes], id)
+    canvas.through_pixels(points(exterior), holes, id)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from bisenet_ros.datasets.regions.polygons import check_inside, fill
+from bisenet_ros.datasets.regions.polygons import FAR, check_inside, fill
 
 LARGEST = 1 << 28  # pixels of an image: 16384×16384
 LARGEST_PATCH = 1 << 30  # bytes that a compressed patch may grow to
@@ -47,6 +47,20 @@ class Canvas:
         width = min(self.size[1], int(np.ceil(right)) + 1) - x
         inside = fill([ring - (x, y) for ring in rings], (height, width))
         self.ids[y : y + height, x : x + width][inside] = id
+
+    def through_pixels(self, outline: np.ndarray, holes: Sequence[np.ndarray], id: int) -> None:
+        """A polygon whose corners are pixels: those and the edges between belong to it.
+
+        Holes are cut out likewise, their edges with them.
+        """
+        if np.abs(np.concatenate([outline, *holes])).max() > FAR:
+            raise ValueError(f"a corner of it is more than {FAR:g} pixels away")
+        check_inside(outline + 0.5, self.size)
+        inside = np.zeros(self.size, np.uint8)
+        cv2.fillPoly(inside, [np.rint(outline).astype(np.int32)], 1)
+        if holes:
+            cv2.fillPoly(inside, [np.rint(hole).astype(np.int32) for hole in holes], 0)
+        self.ids[inside > 0] = id
 
     def mask(self, mask: np.ndarray, id: int) -> None:
         """The set pixels of a mask of the whole image, (H, W) bool."""

@@ -107,10 +107,10 @@ def decode_label_studio(rle: Sequence[int], size: tuple[int, int]) -> np.ndarray
     """Label Studio's brush strokes as a mask.
 
     The bits are those of ``@thi.ng/rle-pack``: 32 for the number of values, 5 for the bits a value
-    has (less one), four times 4 for the sizes of run lengths (less one); then runs of a flag, 2 bits
-    for which size, the length (less one), and one value if the flag is set, otherwise one each.
-    label-studio-converter's ``brush.decode_rle`` reads them the same way. The values are RGBA of the
-    pixels along the rows; what is not transparent belongs to the stroke.
+    has (less one), four times 4 for the sizes of run lengths (less one); then runs of a flag, 2
+    bits for which size, the length (less one), and one value if the flag is set, else one each.
+    label-studio-converter's ``brush.decode_rle`` reads them the same way. The values are RGBA of
+    the pixels along the rows; what is not transparent belongs to the stroke.
 
     Args:
         rle: bytes as numbers.
