@@ -2,7 +2,7 @@
 
     python scripts/draw_shapes.py --out runs/shapes
 
-and then ``python -m bisenet_ros train --dataset drawn --data runs/shapes``.
+and then ``python -m bisenet_ros train --dataset shapes --data runs/shapes``.
 """
 
 from __future__ import annotations

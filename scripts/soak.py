@@ -150,15 +150,15 @@ def soak(arguments: argparse.Namespace, folder: Path) -> dict:
 
 def make_weights(folder: Path, size: tuple[int, int]) -> Path:
     """An untrained network that is small enough for any CPU to keep up with the camera."""
-    from bisenet_ros.checkpoints import Card, save
+    from bisenet_ros.checkpoints import ModelCard, save
     from bisenet_ros.labels import LabelSet
-    from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+    from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 
-    options = {"num_classes": 3, "head_width": 32, "boosters": False}
+    options = {"num_classes": 3, "head_width": 32, "auxiliary": False}
     labels = LabelSet(("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-    card = Card("bisenetv2", options, labels, mean, std, size)
-    return save(folder / "soak.safetensors", BiSeNetV2(BiSeNetV2Options(**options)), card)
+    card = ModelCard("bisenetv2", options, labels, mean, std, size)
+    return save(folder / "soak.safetensors", BiSeNetV2(BiSeNetV2Config(**options)), card)
 
 
 def watch(node: subprocess.Popen, seconds: float) -> dict:

@@ -13,9 +13,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
-from bisenet_ros.checkpoints import Card, save  # noqa: E402
+from bisenet_ros.checkpoints import ModelCard, save  # noqa: E402
 from bisenet_ros.labels import LabelSet  # noqa: E402
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options  # noqa: E402
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config  # noqa: E402
 
 # A shell starts what is in the background with SIGINT ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -26,11 +26,11 @@ torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")
-def small_card() -> Card:
+def small_card() -> ModelCard:
     """The card of an untrained network of three classes."""
-    return Card(
+    return ModelCard(
         architecture="bisenetv2",
-        options={"num_classes": 3, "head_width": 32, "booster_width": 8},
+        options={"num_classes": 3, "head_width": 32, "auxiliary_width": 8},
         labels=LabelSet(("floor", "wall", "thing"), ((10, 20, 30), (200, 0, 0), (0, 0, 250))),
         mean=(0.4, 0.5, 0.6),
         std=(0.2, 0.3, 0.25),
@@ -43,10 +43,10 @@ def small_card() -> Card:
 
 
 @pytest.fixture(scope="session")
-def small_weights(tmp_path_factory: pytest.TempPathFactory, small_card: Card) -> Path:
+def small_weights(tmp_path_factory: pytest.TempPathFactory, small_card: ModelCard) -> Path:
     """A weights file whose masks hold all three classes; untrained, but the same every time."""
     torch.manual_seed(7)
-    network = BiSeNetV2(BiSeNetV2Options(**small_card.options))
+    network = BiSeNetV2(BiSeNetV2Config(**small_card.options))
     with torch.no_grad():
         # Spread out, so that classes differ from pixel to pixel as a trained network's do.
         network.head.conv_out[1].weight.normal_(std=1.0)

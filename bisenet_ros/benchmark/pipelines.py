@@ -11,11 +11,11 @@ import torch
 
 from bisenet_ros.benchmark.baseline import UsualPipeline
 from bisenet_ros.benchmark.frames import Frames
-from bisenet_ros.checkpoints import Card, save
+from bisenet_ros.checkpoints import ModelCard, save
 from bisenet_ros.inference import Segmenter, Wanted
 from bisenet_ros.inference.image_encodings import from_raw
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options, SegmentationNetwork
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, SegmentationNetwork
 from bisenet_ros.networks.layers import pad_to_multiple
 
 STAGES = ("decode", "preprocess", "forward", "postprocess", "publish")
@@ -76,7 +76,7 @@ class Usual(Contestant):
     def __init__(
         self,
         network: SegmentationNetwork,
-        card: Card,
+        card: ModelCard,
         frames: Frames,
         size: tuple[int, int],
         device: torch.device,
@@ -123,14 +123,14 @@ def random_weights(path: Path, size: tuple[int, int]) -> Path:
     """A weights file of an untrained BiSeNetV2, the same every time, whose classes vary."""
     generator = torch.random.get_rng_state()
     torch.manual_seed(0)
-    network = BiSeNetV2(BiSeNetV2Options(CLASSES, boosters=False))
+    network = BiSeNetV2(BiSeNetV2Config(CLASSES, auxiliary=False))
     with torch.no_grad():
         network.head.conv_out[1].get_parameter("weight").normal_(std=1.0)
     torch.random.set_rng_state(generator)
     colours = np.random.default_rng(0).integers(0, 256, (CLASSES, 3)).tolist()
-    card = Card(
-        architecture="bisenetv2",
-        options=dict(vars(network.options)),
+    card = ModelCard(
+        architecture=network.architecture,
+        options=dict(vars(network.config)),
         labels=LabelSet(tuple(f"class {i}" for i in range(CLASSES)), tuple(map(tuple, colours))),
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),

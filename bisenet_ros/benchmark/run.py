@@ -22,7 +22,7 @@ from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import choose
-from bisenet_ros.inference.engines.selection import ENGINES
+from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.system.machine import OtherLoad, describe
 
 Progress = Callable[[str], None]

@@ -10,14 +10,16 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 
 FORMAT = "bisenet_ros"
 FORMAT_VERSION = 1
+# What the first files called two options of BiSeNetV2.
+RENAMED_OPTIONS = {"boosters": "auxiliary", "booster_width": "auxiliary_width"}
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """Everything but the tensors.
 
     Attributes:
-        architecture: a key of ``bisenet_ros.networks.BUILDERS``.
+        architecture: a key of ``bisenet_ros.networks.NETWORKS``.
         options: the network's options as plain values; they rebuild it.
         labels: class names and colours.
         mean, std: of RGB images scaled to 0–1; the network expects (image − mean) / std.
@@ -72,7 +74,7 @@ class Card:
         return {k: json.dumps(v, ensure_ascii=False) for k, v in self.as_dict().items()}
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, str]) -> Card:
+    def from_metadata(cls, metadata: dict[str, str]) -> ModelCard:
         """Read back what :meth:`metadata` wrote.
 
         Raises:
@@ -88,10 +90,11 @@ class Card:
                     f"its format is {values['format']} version {values['format_version']}; "
                     f"this package reads {FORMAT} up to version {FORMAT_VERSION}"
                 )
+            options = dict(values["options"])
             colours = tuple(tuple(colour) for colour in values["colours"])
             return cls(
                 architecture=str(values["architecture"]),
-                options=dict(values["options"]),
+                options={RENAMED_OPTIONS.get(str(k), str(k)): v for k, v in options.items()},
                 labels=LabelSet(tuple(map(str, values["class_names"])), colours),
                 mean=_three(values["mean"]),
                 std=_three(values["std"]),

@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bisenet_ros.checkpoints.card import Card
+from bisenet_ros.checkpoints.card import ModelCard
 from bisenet_ros.errors import WeightsError
-from bisenet_ros.networks import BUILDERS, SegmentationNetwork
+from bisenet_ros.networks import NETWORKS, SegmentationNetwork, build
 
 LARGEST = 4 << 30  # bytes; no network of this package comes near
 
 
-def save(path: str | Path, network: SegmentationNetwork, card: Card) -> Path:
+def save(path: str | Path, network: SegmentationNetwork, card: ModelCard) -> Path:
     """Write ``network`` and ``card`` to ``path``, whole or not at all.
 
     Raises:
@@ -40,7 +40,7 @@ def save(path: str | Path, network: SegmentationNetwork, card: Card) -> Path:
     return path
 
 
-def load(path: str | Path) -> tuple[SegmentationNetwork, Card]:
+def load(path: str | Path) -> tuple[SegmentationNetwork, ModelCard]:
     """Read a weights file: the network, in eval mode on the CPU in float32, and its card.
 
     Raises:
@@ -48,10 +48,10 @@ def load(path: str | Path) -> tuple[SegmentationNetwork, Card]:
     """
     path = Path(path)
     card, tensors = _read(path)
-    if card.architecture not in BUILDERS:
+    if card.architecture not in NETWORKS:
         raise WeightsError(
             f"{path}: its architecture is {card.architecture!r}; "
-            f"this package builds {', '.join(BUILDERS)}"
+            f"this package builds {', '.join(NETWORKS)}"
         )
     network = _skeleton(path, card)
     _check_tensors(path, network.state_dict(), tensors)
@@ -65,7 +65,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> Segmen
     return load(path)[0].to(device)
 
 
-def read_card(path: str | Path) -> Card:
+def read_card(path: str | Path) -> ModelCard:
     """The card alone, without reading the tensors; raises as :func:`load` does."""
     path = Path(path)
     _check_file(path)
@@ -85,7 +85,7 @@ def fingerprint(path: str | Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
     _check_file(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -126,9 +126,9 @@ def _not_safetensors(path: Path, error: Exception) -> WeightsError:
     )
 
 
-def _card(path: Path, metadata: dict[str, str] | None) -> Card:
+def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
     try:
-        return Card.from_metadata(metadata or {})
+        return ModelCard.from_metadata(metadata or {})
     except ValueError as error:
         raise WeightsError(
             f"{path} is safetensors but no weights file of this package: {error}; "
@@ -136,12 +136,11 @@ def _card(path: Path, metadata: dict[str, str] | None) -> Card:
         ) from error
 
 
-def _skeleton(path: Path, card: Card) -> SegmentationNetwork:
+def _skeleton(path: Path, card: ModelCard) -> SegmentationNetwork:
     """The network without memory for its tensors, so that a wild card allocates nothing."""
-    build, options = BUILDERS[card.architecture]
     try:
         with torch.device("meta"):
-            return build(options(**card.options))
+            return build(card.architecture, **card.options)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(
             f"{path}: its options {card.options} build no network: {error}"

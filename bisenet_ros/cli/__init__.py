@@ -11,8 +11,11 @@ EXTRA = "pip install 'bisenet_ros[tools]'"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand and return its exit code: 0 good, 1 a bar not met, 2 arguments, 3 data."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        from bisenet_ros.cli.app import app
+        from bisenet_ros.cli.app import app_for
+
+        app = app_for(arguments)
     except ModuleNotFoundError as error:
         print(f"the command line needs {error.name}: {EXTRA}", file=sys.stderr)
         return 2

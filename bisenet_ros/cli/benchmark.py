@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.inference.engines import ENGINES
+
 if TYPE_CHECKING:
     from bisenet_ros.benchmark.run import Plan
 
@@ -20,7 +22,7 @@ def benchmark(
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help="torch, compile, openvino, onnxruntime, auto; several with commas")
+        str, typer.Option(help=f"{', '.join(ENGINES)}, auto; several with commas")
     ] = "auto",
     size: Annotated[str, typer.Option(help="network's input, HEIGHTxWIDTH")] = "512x1024",
     camera: Annotated[str, typer.Option(help="camera's images, HEIGHTxWIDTH")] = "720x1280",
@@ -43,7 +45,7 @@ def benchmark(
     ] = False,
     json: Annotated[Path | None, typer.Option(help="write everything measured here")] = None,
 ) -> None:
-    """Measure the way from a camera image to mask and overlay, paired with the usual one."""
+    """Measure camera image to mask and overlay, paired with the usual pipeline."""
     from rich.console import Console
 
     from bisenet_ros.benchmark.run import run

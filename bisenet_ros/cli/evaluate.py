@@ -11,6 +11,8 @@ import typer
 
 from bisenet_ros.cli.inference_options import Model, Way, check_classes, parse_scales, read_model
 from bisenet_ros.cli.terminal import class_table, figure_table, given, interruptible, progress
+from bisenet_ros.datasets import DATASETS
+from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.report.formatting import percent
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from bisenet_ros.datasets import LabelledSet
     from bisenet_ros.metrics.dataset import Evaluated, ImageScores
 
-DATASETS = ("camvid", "cityscapes", "coco-stuff", "folder")
 COLUMNS = {
     "iou": "IoU",
     "precision": "precision",
@@ -55,7 +56,7 @@ def evaluate(
     ] = "",
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help="score what the node runs: auto, torch, compile, openvino, …")
+        str, typer.Option(help=f"score what the node runs: auto, {', '.join(ENGINES)}")
     ] = "",
     precision: Annotated[
         str, typer.Option(help="likewise: auto, fp32, fp16, bf16; without both: plain float32")
@@ -72,7 +73,7 @@ def evaluate(
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
-    from bisenet_ros.datasets import open_set
+    from bisenet_ros.datasets import DatasetOptions, open_set
     from bisenet_ros.errors import BarNotMet
     from bisenet_ros.system.atomic_files import check_writable
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
@@ -84,9 +85,7 @@ def evaluate(
     console = Console()
     with interruptible():
         model = read_model(weights or share_file(SHIPPED_WEIGHTS), way)
-        labelled = open_set(
-            dataset, data, split, val_share=val_share, seed=seed, stuff_only=stuff_only
-        )
+        labelled = open_set(dataset, data, split, DatasetOptions(val_share, seed, stuff_only))
         facts = {
             "min_miou": min_miou,
             "data": _data_facts(dataset, data, labelled),

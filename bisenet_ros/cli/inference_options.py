@@ -13,7 +13,7 @@ from bisenet_ros.errors import ArgumentError, DataError
 if TYPE_CHECKING:
     import numpy as np
 
-    from bisenet_ros.checkpoints import Card
+    from bisenet_ros.checkpoints import ModelCard
     from bisenet_ros.labels import LabelSet
 
 NAMED = 3  # classes that a message lists
@@ -66,7 +66,7 @@ class Model:
     """
 
     path: Path
-    card: Card
+    card: ModelCard
     predict: Callable[[np.ndarray], np.ndarray]
     way: dict[str, Any]
 

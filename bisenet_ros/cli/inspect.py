@@ -13,7 +13,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="weights file (.safetensors)")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Print what a weights file says of itself, after checking that its tensors are whole."""
+    """Print what a weights file says of itself, after checking its tensors."""
     from bisenet_ros.checkpoints import fingerprint, load
 
     network, card = load(file)

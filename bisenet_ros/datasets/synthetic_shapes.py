@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import yaml
 
+from bisenet_ros.datasets.base import LabelledSet
+from bisenet_ros.datasets.folder import open_folder
 from bisenet_ros.errors import ArgumentError
 
 CLASSES = {  # name: colour in overlays, RGB
@@ -78,6 +80,13 @@ def draw(
         # Of several processes of one run the first has its set taken; it is the same for all.
         if not (root / "labels.yaml").is_file():
             raise ArgumentError(f"{root} cannot be written: {error.strerror}") from error
+
+
+def open_shapes(root: Path, split: str, val_share: float, seed: int) -> LabelledSet:
+    """A ``folder`` set in ``root``, which is drawn first if the folder is empty or missing."""
+    if is_absent(root):
+        draw(root)
+    return open_folder(root, split, val_share, seed)
 
 
 def is_absent(root: Path) -> bool:

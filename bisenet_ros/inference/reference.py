@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bisenet_ros.checkpoints import Card
+from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.networks import SegmentationNetwork, upsample
 from bisenet_ros.networks.layers import channels_last, pad_to_multiple
@@ -27,7 +27,7 @@ class Predictor:
     ``flip`` or several ``scales`` the softmax probabilities of all views are averaged.
 
     Args:
-        network: it is copied, not changed; its boosters are left out.
+        network: it is copied, not changed; its auxiliary heads are left out.
         card: tells mean and std of the images, and the input size.
         device: of torch.
         size: (height, width) in pixels of the input at scale 1; None for the card's resolution.
@@ -46,14 +46,14 @@ class Predictor:
     def __init__(
         self,
         network: SegmentationNetwork,
-        card: Card,
+        card: ModelCard,
         device: str | torch.device = "cpu",
         size: tuple[int, int] | None = None,
         flip: bool = False,
         scales: Sequence[float] = (1.0,),
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.without_boosters().float().to(self.device)
+        self.network = network.for_inference().float().to(self.device)
         channels_last(self.network)
         self.mean = torch.tensor(card.mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(card.std, device=self.device).view(1, 3, 1, 1)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError, WeightsError
-from bisenet_ros.inference.engines import selection as choose
+from bisenet_ros.inference.engines import selection
+from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import Result, Times, Wanted
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -24,7 +25,7 @@ class Segmenter:
             empty for the weights shipped with the package.
         device: ``cuda``, ``cuda:N``, ``cpu`` or ``auto``.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``, the fastest exact one of the device.
-        engine: what runs the network; one of ``engines.choose.ENGINES``, or ``auto``, the fastest
+        engine: what runs the network; one of ``engines.ENGINES``, or ``auto``, the fastest
             exact one.
         input_size: (height, width) in pixels the images are resized to for the network; None for
             the size the weights were trained at. Sides are rounded up to multiples of 8.
@@ -48,14 +49,14 @@ class Segmenter:
         engine: str = "auto",
         input_size: tuple[int, int] | None = None,
     ) -> None:
-        choose.check(engine, device, precision)
+        selection.check(engine, device, precision)
         self.weights = Path(weights) if weights else share_file(SHIPPED_WEIGHTS)
-        model = choose.Model.read(self.weights)
+        model = selection.read_model(self.weights)
         self.card = model.card
         self.labels = self.card.labels
         self.palette = self.labels.palette()
         self.input_size = self._fixed_size(model, input_size)
-        self.engine = choose.start(model, engine, device, precision, self.input_size)
+        self.engine = selection.start(model, engine, device, precision, self.input_size)
         self.compute = self.engine.compute
 
     def check(self, num_classes: int = 0, resolution: tuple[int, int] | None = None) -> None:
@@ -103,7 +104,7 @@ class Segmenter:
         wishes = _one_each(wanted, len(images), Wanted)
         for image, kind in zip(images, orders, strict=True):
             _check_image(image, kind)
-        return self.engine.path(images, orders, wishes)
+        return self.engine.pipeline(images, orders, wishes)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run on 1 to ``batch`` grey images, so that the first frames do not pay for set-up."""
@@ -111,7 +112,7 @@ class Segmenter:
         for count in range(1, batch + 1):
             self([grey] * count)
 
-    def _fixed_size(self, model: choose.Model, asked: tuple[int, int] | None) -> tuple[int, int]:
+    def _fixed_size(self, model: RunnableModel, asked: tuple[int, int] | None) -> tuple[int, int]:
         """The (height, width) of the network's input; WeightsError if the model is for another."""
         if model.file is None:
             return _round_up(asked or self.card.resolution, model.stride)

@@ -1,14 +1,17 @@
-"""Networks: tensors in, logits out; no files, no images.
+"""Networks: tensors in, logits out; no files, no images."""
 
-``BUILDERS`` names every architecture a weights file may hold.
-"""
-
-from bisenet_ros.networks.base import SegmentationNetwork
-from bisenet_ros.networks.bisenetv2 import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.bisenetv2 import BiSeNetV2, BiSeNetV2Config
 from bisenet_ros.networks.layers import upsample
+from bisenet_ros.networks.registry import NETWORKS, NetworkSpec, build
 
-BUILDERS: dict[str, tuple[type[SegmentationNetwork], type]] = {
-    "bisenetv2": (BiSeNetV2, BiSeNetV2Options)
-}
-
-__all__ = ["BUILDERS", "BiSeNetV2", "BiSeNetV2Options", "SegmentationNetwork", "upsample"]
+__all__ = [
+    "NETWORKS",
+    "BiSeNetV2",
+    "BiSeNetV2Config",
+    "NetworkSpec",
+    "SegmentationNetwork",
+    "TrainingOutput",
+    "build",
+    "upsample",
+]

@@ -1,29 +1,92 @@
-"""What every network of this package is to those who run it."""
+"""What every network of this package offers to those who train and run it."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound="SegmentationNetwork")
+
+
+class TrainingOutput(NamedTuple):
+    """What a network with auxiliary heads returns in training mode.
+
+    Attributes:
+        logits: (N, n, H / stride, W / stride).
+        auxiliary: logits (N, n, h, w) of each auxiliary head, each at its own size.
+    """
+
+    logits: Tensor
+    auxiliary: tuple[Tensor, ...]
 
 
 class SegmentationNetwork(nn.Module):
-    """Normalised images (N, 3, H, W) in, logits (N, n, H / stride, W / stride) out in eval mode.
+    """Normalised images (N, 3, H, W) in, logits (N, n, H / stride, W / stride) out.
+
+    ``forward`` calls :meth:`check_size` first and has no other control flow that depends on its
+    input, so that ``torch.fx`` can trace it.
 
     Attributes:
-        stride: input pixels for one logit.
-        multiple: what H and W must be multiples of.
-        options: the dataclass the network was built from.
-        heads: how the names of modules begin that turn features into classes; recipes may train
+        architecture: its name in ``networks.NETWORKS``, which a model card carries.
+        stride: input pixels per logit.
+        multiple: H and W must be multiples of it.
+        config: the frozen dataclass it was built from; plain values, with the fields
+            ``num_classes`` and ``auxiliary`` (whether the auxiliary heads are built) at least.
+        head_prefixes: prefixes of the modules that turn features into classes; recipes may train
             them faster than the rest.
+        auxiliary_prefixes: prefixes of the modules that only training needs.
+        auxiliary_weight: the paper's weight of each auxiliary loss.
+        smallest_batch: images that a training step needs; 2 where a batch norm follows a global
+            mean, since it would see one value per channel of a single image.
     """
 
+    architecture: str
     stride: int
     multiple: int
-    options: Any
-    heads: tuple[str, ...] = ("head", "aux")
+    config: Any
+    head_prefixes: tuple[str, ...] = ("head", "aux")
+    auxiliary_prefixes: tuple[str, ...] = ("aux",)
+    auxiliary_weight: float = 1.0
+    smallest_batch: int = 1
 
     @abstractmethod
-    def without_boosters(self) -> SegmentationNetwork:
-        """A copy in eval mode without what only training needs."""
+    def forward(self, images: Tensor) -> Tensor | TrainingOutput:
+        """Logits; in training mode, where there are auxiliary heads, a :class:`TrainingOutput`."""
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise ValueError unless height and width are positive multiples of ``multiple``."""
+        check_size(images, self.multiple, type(self).__name__)
+
+    def check_batch(self, images: Tensor) -> None:
+        """Raise ValueError if training on fewer images than ``smallest_batch``."""
+        if self.training and images.shape[0] < self.smallest_batch:
+            raise ValueError(
+                f"{type(self).__name__} got {images.shape[0]} image to train on; it takes at least "
+                f"{self.smallest_batch} a batch, since it normalises a global mean over the batch"
+            )
+
+    def for_inference(self: Network) -> Network:
+        """A copy in eval mode without the auxiliary heads."""
+        slim = type(self)(replace(self.config, auxiliary=False))
+        state = {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if not name.startswith(self.auxiliary_prefixes)
+        }
+        slim.load_state_dict(state)
+        return slim.eval()
+
+
+@torch.fx.wrap  # one node of the graph, whatever it checks
+def check_size(images: Tensor, multiple: int, name: str) -> None:
+    """See :meth:`SegmentationNetwork.check_size`."""
+    height, width = images.shape[-2:]
+    if height % multiple or width % multiple or not height or not width:
+        raise ValueError(
+            f"{name} got images of {height}×{width} (height × width); "
+            f"both must be multiples of {multiple}: pad them first"
+        )

@@ -1,4 +1,4 @@
-"""BiSeNetV2 (arXiv 2004.02147): two branches, guided aggregation, boosters while training.
+"""BiSeNetV2 (arXiv 2004.02147): two branches, guided aggregation, booster heads in training.
 
 Shapes in comments are (channels, height, width) of one image of (3, H, W) at width 1. Modules
 carry the names of the most widely published checkpoints, so those load without a table.
@@ -7,22 +7,31 @@ carry the names of the most widely published checkpoints, so those load without 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.base import SegmentationNetwork
-from bisenet_ros.networks.layers import ConvBNReLU, conv, conv_bn, initialise, upsample
+from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.layers import ConvBNReLU, conv, conv_bn, initialise
 
 AGGREGATIONS = ("nearest", "bilinear", "bilinear_aligned")
-STRIDE = 8  # input pixels for one logit
+STRIDE = 8  # input pixels per logit
 MULTIPLE = 32  # the deepest stage is at 1/32, so sides must be multiples of it
 
 
+# Largest values: a file that asks for more is broken or hostile, and would fill the memory.
+LIMITS = {
+    "num_classes": 4096,
+    "width": 16,
+    "depth": 64,
+    "head_width": 16384,
+    "auxiliary_width": 16384,
+}
+
+
 @dataclass(frozen=True)
-class BiSeNetV2Options:
+class BiSeNetV2Config:
     """What shapes a BiSeNetV2.
 
     Attributes:
@@ -30,46 +39,42 @@ class BiSeNetV2Options:
         width: the paper's α, a factor on every channel count.
         depth: the paper's d, a factor on the number of gather-and-expansion layers a stage.
         head_width: channels inside the segmentation head.
-        booster_width: channels inside the booster heads.
         aggregation: upsampling inside the guided aggregation layer: ``nearest``, ``bilinear``
             (align_corners=False) or ``bilinear_aligned`` (align_corners=True).
-        boosters: build the four booster heads; they run in training mode only.
+        auxiliary: build the paper's four booster heads, which run in training mode only.
+        auxiliary_width: channels inside the booster heads.
     """
 
     num_classes: int
     width: int = 1
     depth: int = 1
     head_width: int = 1024
-    booster_width: int = 128
     aggregation: str = "nearest"
-    boosters: bool = True
+    auxiliary: bool = True
+    auxiliary_width: int = 128
 
     def __post_init__(self) -> None:
         if self.aggregation not in AGGREGATIONS:
             raise ValueError(
                 f"aggregation is {self.aggregation!r}; expected one of {', '.join(AGGREGATIONS)}"
             )
-        for name in ("num_classes", "width", "depth", "head_width", "booster_width"):
+        for name, most in LIMITS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; expected a whole number from 1 to {most}")
 
 
-def large(num_classes: int, **changes: object) -> BiSeNetV2Options:
-    """Options of BiSeNetV2-Large (section 4.4): α = 2, d = 3, head 2048.
+@dataclass(frozen=True)
+class BiSeNetV2LargeConfig(BiSeNetV2Config):
+    """BiSeNetV2-Large (section 4.4): α = 2, d = 3, head 2048.
 
     The paper leaves open how d acts; here it multiplies the layers of each stage of the semantic
     branch, which gives 22.6 M parameters and 105.7 G multiply-adds at 512×1024 (118.5 published).
     """
-    chosen: dict = {"width": 2, "depth": 3, "head_width": 2048, **changes}
-    return BiSeNetV2Options(num_classes, **chosen)
 
-
-class TrainingOutput(NamedTuple):
-    """What training mode returns: logits at 1/8 and the boosters' at 1/2, 1/4, 1/8, 1/16."""
-
-    logits: Tensor
-    boosters: tuple[Tensor, ...]
+    width: int = 2
+    depth: int = 3
+    head_width: int = 2048
 
 
 class BiSeNetV2(SegmentationNetwork):
@@ -83,21 +88,23 @@ class BiSeNetV2(SegmentationNetwork):
         ValueError: if H or W is no multiple of 32; padding is the caller's work.
     """
 
+    architecture = "bisenetv2"
     stride = STRIDE
     multiple = MULTIPLE
+    smallest_batch = 2
 
-    options: BiSeNetV2Options
+    config: BiSeNetV2Config
 
-    def __init__(self, options: BiSeNetV2Options) -> None:
+    def __init__(self, config: BiSeNetV2Config) -> None:
         super().__init__()
-        self.options = options
-        channels = 16 * options.width
-        self.detail = DetailBranch(options.width)
-        self.segment = SemanticBranch(options.width, options.depth)
-        self.bga = GuidedAggregation(128 * options.width, options.aggregation)
-        self.head = Head(128 * options.width, options.head_width, options.num_classes)
-        if options.boosters:
-            middle, n = options.booster_width, options.num_classes
+        self.config = config
+        channels = 16 * config.width
+        self.detail = DetailBranch(config.width)
+        self.segment = SemanticBranch(config.width, config.depth)
+        self.bga = GuidedAggregation(128 * config.width, config.aggregation)
+        self.head = Head(128 * config.width, config.head_width, config.num_classes)
+        if config.auxiliary:
+            middle, n = config.auxiliary_width, config.num_classes
             self.aux2 = Head(channels, middle, n, expansion=4)
             self.aux3 = Head(2 * channels, middle, n, expansion=8)
             self.aux4 = Head(4 * channels, middle, n, expansion=16)
@@ -105,19 +112,15 @@ class BiSeNetV2(SegmentationNetwork):
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        height, width = images.shape[-2:]
-        if height % MULTIPLE or width % MULTIPLE or not height or not width:
-            raise ValueError(
-                f"BiSeNetV2 got images of {height}×{width} (height × width); "
-                f"both must be multiples of {MULTIPLE}: pad them first"
-            )
+        self.check_size(images)
+        self.check_batch(images)
         detail = self.detail(images)  # 128, H/8, W/8
         x2, x3, x4, x5_4, semantic = self.segment(images)  # 1/4, 1/8, 1/16, 1/32, 1/32
         logits = self.head(self.bga(detail, semantic))  # n, H/8, W/8
-        if not (self.training and self.options.boosters):
+        if not (self.training and self.config.auxiliary):
             return logits
-        boosters = (self.aux2(x2), self.aux3(x3), self.aux4(x4), self.aux5_4(x5_4))
-        return TrainingOutput(logits, boosters)
+        auxiliary = (self.aux2(x2), self.aux3(x3), self.aux4(x4), self.aux5_4(x5_4))
+        return TrainingOutput(logits, auxiliary)
 
     def _initialise(self) -> None:
         initialise(self)
@@ -129,13 +132,11 @@ class BiSeNetV2(SegmentationNetwork):
                 # By fan-out few classes would start at logits of ±6, to be unlearned first.
                 nn.init.normal_(_weight(module.conv_out[1]), std=0.01)
 
-    def without_boosters(self) -> BiSeNetV2:
-        """A copy in eval mode that has no booster heads, for inference."""
-        options = BiSeNetV2Options(**{**vars(self.options), "boosters": False})
-        slim = BiSeNetV2(options)
-        state = {k: v for k, v in self.state_dict().items() if not k.startswith("aux")}
-        slim.load_state_dict(state)
-        return slim.eval()
+
+class BiSeNetV2Large(BiSeNetV2):
+    """The same network at the paper's larger setting; see :class:`BiSeNetV2LargeConfig`."""
+
+    architecture = "bisenetv2-large"
 
 
 class DetailBranch(nn.Module):
@@ -311,6 +312,3 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv_out(self.drop(self.conv(x)))
-
-
-__all__ = ["AGGREGATIONS", "BiSeNetV2", "BiSeNetV2Options", "TrainingOutput", "large", "upsample"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bisenet_ros.checkpoints import Card, load, save
+from bisenet_ros.checkpoints import ModelCard, load, save
 from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.metrics.dataset import evaluate
 from bisenet_ros.networks import SegmentationNetwork
@@ -29,7 +29,7 @@ def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path,
         The weights file, and its scores on val.
     """
     out = Path(prepared.recipe.out)
-    network = best_network(prepared, out / "best.ckpt").without_boosters()
+    network = best_network(prepared, out / "best.ckpt").for_inference()
     card = card_of(prepared, network, command)
     predict = Predictor(network, card, device)
     validation = prepared.data.validation
@@ -56,13 +56,13 @@ def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
     return network
 
 
-def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> Card:
+def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> ModelCard:
     """The card of the run's weights, but for their scores."""
     recipe, training = prepared.recipe, prepared.data.training
     mean, std = ((red, green, blue) for red, green, blue in (recipe.mean, recipe.std))
-    return Card(
-        architecture="bisenetv2",
-        options=asdict(network.options),
+    return ModelCard(
+        architecture=network.architecture,
+        options=asdict(network.config),
         labels=training.labels,
         mean=mean,
         std=std,

@@ -50,11 +50,11 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
 
 def classifiers(network: SegmentationNetwork) -> tuple[str, ...]:
     """Names of the convolutions whose outputs are classes."""
-    count = network.options.num_classes
+    count = network.config.num_classes
     return tuple(
         f"{name}."
         for name, module in network.named_modules()
-        if name.split(".")[0].startswith(network.heads)
+        if name.split(".")[0].startswith(network.head_prefixes)
         and isinstance(module, torch.nn.Conv2d)
         and module.kernel_size == (1, 1)
         and module.out_channels == count

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bisenet_ros.labels import UNLABELLED
-from bisenet_ros.networks import upsample
+from bisenet_ros.networks import TrainingOutput, upsample
 from bisenet_ros.training.sampling import world
 
 
@@ -123,12 +123,13 @@ def over_all(total: Tensor, count: Tensor) -> Tensor:
     return total * processes / count.clamp_min(1e-12)
 
 
-def with_boosters(
-    loss: nn.Module, logits: Tensor, boosters: tuple[Tensor, ...], labels: Tensor
+def with_auxiliary(
+    loss: nn.Module, output: Tensor | TrainingOutput, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The head's loss, and the sum of the boosters', all at the labels' size."""
+    """The loss of the logits and the sum of the auxiliary heads', all at the labels' size."""
+    logits, auxiliary = (output, ()) if isinstance(output, Tensor) else output
     height, width = labels.shape[-2:]
     head, *rest = (
-        loss(upsample(output.float(), (height, width)), labels) for output in (logits, *boosters)
+        loss(upsample(each.float(), (height, width)), labels) for each in (logits, *auxiliary)
     )
     return head, torch.stack(rest).sum() if rest else head.new_zeros(())

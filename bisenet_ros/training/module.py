@@ -15,7 +15,7 @@ from bisenet_ros.metrics.confusion import scores
 from bisenet_ros.networks import SegmentationNetwork, upsample
 from bisenet_ros.networks.layers import channels_last, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
-from bisenet_ros.training.losses import with_boosters
+from bisenet_ros.training.losses import with_auxiliary
 from bisenet_ros.training.optimisation import optimiser, schedule
 from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.sampling import world
@@ -24,11 +24,11 @@ from bisenet_ros.training.sampling import world
 class SegmentationModule(pl.LightningModule):
     """Trains ``network`` on uint8 RGB batches (N, 3, H, W) with labels (N, H, W).
 
-    Logs ``loss`` (of the head, without the boosters) and ``accuracy`` of the training, and of each
-    validation ``val_loss``, ``val_miou`` and ``val_accuracy``, at the labels' own size.
+    Logs ``loss`` (of the head, without the auxiliary ones) and ``accuracy`` of the training, and of
+    each validation ``val_loss``, ``val_miou`` and ``val_accuracy``, at the labels' own size.
 
     Args:
-        network: in training mode it returns its logits and its boosters'.
+        network: in training mode it returns its logits, and those of its auxiliary heads.
         loss: of logits (N, n, H, W) and labels.
         recipe: everything else.
         size: (height, width) that images are brought to for validation, as for inference;
@@ -55,6 +55,7 @@ class SegmentationModule(pl.LightningModule):
             if isinstance(module, nn.Dropout):
                 module.p = recipe.dropout
         self.loss, self.recipe, self.size = loss, recipe, size
+        self.auxiliary_weight = recipe.weight_of_auxiliary(network.auxiliary_weight)
         self.photometric = photometric(
             recipe.jitter, recipe.hue, recipe.light, recipe.blur, recipe.noise
         )
@@ -72,12 +73,12 @@ class SegmentationModule(pl.LightningModule):
         with torch.autocast(images.device.type, enabled=False):
             images = self.normalise(self.photometric(images.float() / 255).clamp(0, 1))
         output = self.network(images)
-        logits, boosters = (output, ()) if isinstance(output, Tensor) else output
-        head, boosted = with_boosters(self.loss, logits, boosters, labels)
+        head, auxiliary = with_auxiliary(self.loss, output, labels)
+        logits = output if isinstance(output, Tensor) else output.logits
         together = world()[0] > 1
         self.log("loss", head, sync_dist=together)
         self.log("accuracy", accuracy(logits, labels), sync_dist=together)
-        return head + self.recipe.boosters * boosted
+        return head + self.auxiliary_weight * auxiliary
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, labels = batch

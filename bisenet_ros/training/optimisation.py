@@ -35,7 +35,7 @@ def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[
     }
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            head = name.split(".")[0].startswith(network.heads)
+            head = name.split(".")[0].startswith(network.head_prefixes)
             groups[head, parameter.ndim > 1]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
 

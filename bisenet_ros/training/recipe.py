@@ -8,7 +8,11 @@ from typing import Any
 
 import yaml
 
+from bisenet_ros.datasets import DATASETS
 from bisenet_ros.errors import ArgumentError
+from bisenet_ros.networks import NETWORKS
+
+PAPERS_WEIGHT = -1.0
 
 
 def option(
@@ -31,13 +35,11 @@ class Recipe:
 
     # What
     data: str = option("", "folder of the data set")
-    dataset: str = option(
-        "camvid", "its layout", ("camvid", "cityscapes", "coco-stuff", "folder", "drawn")
-    )
+    dataset: str = option("camvid", "its layout", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: the 91 stuff classes alone")
     val_share: float = option(0.2, "folder: share held back for val where no list says", above=0)
     out: str = option("runs/camvid", "folder of the run")
-    network: str = option("bisenetv2", "the network", ("bisenetv2", "bisenetv2-large"))
+    network: str = option("bisenetv2", "the network", tuple(NETWORKS))
     num_classes: int = option(0, "classes to insist on; 0: as the data set says", above=-1)
     weights: str = option("", "weights file to start from; the classifier is made anew if it must")
     input_height: int = option(0, "height the weights are for; 0: as the data set says", above=-1)
@@ -69,7 +71,11 @@ class Recipe:
     ohem_kept: float = option(1 / 16, "least share of pixels kept", above=0)
     dice_activation: str = option("softmax", "logits to shares", ("softmax", "sigmoid"))
     dice_smooth: float = option(1.0, "added to both sides of the ratio", above=-1e-9)
-    boosters: float = option(1.0, "weight of each booster head; 0: none are built", above=-1e-9)
+    auxiliary_weight: float = option(
+        PAPERS_WEIGHT,
+        "weight of each auxiliary head's loss; -1: as the network's paper says, 0: none are built",
+        above=-1.0000001,
+    )
     dropout: float = option(0.1, "share of features that heads drop", above=-1e-9)
     # Steps
     iterations: int = option(1600, "optimiser steps", above=0)
@@ -152,6 +158,10 @@ class Recipe:
     def interval(self) -> int:
         """Steps between validations: ``validate_every``, fitted so that the run ends with one."""
         return self.iterations // max(1, round(self.iterations / self.validate_every))
+
+    def weight_of_auxiliary(self, papers: float) -> float:
+        """The weight of each auxiliary loss, where the network's paper gives ``papers``."""
+        return papers if self.auxiliary_weight == PAPERS_WEIGHT else self.auxiliary_weight
 
     def write(self, path: Path) -> None:
         """Write all options as YAML, so that the run can be repeated from the file."""

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,11 +15,16 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
-from bisenet_ros.datasets import LabelledSet, TrainingImages, open_set
+from bisenet_ros.datasets import (
+    DATASETS,
+    DatasetOptions,
+    LabelledSet,
+    TrainingImages,
+    open_set,
+)
 from bisenet_ros.datasets.checking import Checked
 from bisenet_ros.errors import ArgumentError, DataError
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options, SegmentationNetwork
-from bisenet_ros.networks.bisenetv2 import large
+from bisenet_ros.networks import SegmentationNetwork, build
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.fine_tuning import start_from
@@ -60,15 +64,11 @@ class Prepared:
 
 def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     """The training and the validation split of the recipe's data set."""
-    if not recipe.data and recipe.dataset != "drawn":
+    if not recipe.data and not DATASETS[recipe.dataset].makes_its_own:
         raise ArgumentError("there is no data: pass --data DIR, the folder of the data set")
     root = Path(recipe.data or Path(recipe.out) / "data")
-    options: dict[str, Any] = {
-        "val_share": recipe.val_share,
-        "seed": recipe.seed,
-        "stuff_only": recipe.stuff_only,
-    }
-    found = tuple(open_set(recipe.dataset, root, split, **options) for split in ("train", "val"))
+    options = DatasetOptions(recipe.val_share, recipe.seed, recipe.stuff_only)
+    found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
     if recipe.num_classes not in (0, classes):
         raise DataError(
@@ -85,6 +85,7 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
     network = build_network(recipe, len(data.training.labels))
+    _check_batch(recipe, network)
     if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
         synchronise(network, recipe.device if recipe.device != "auto" else best_device())
     remade = start_from(recipe.weights, network, data.training.labels) if recipe.weights else []
@@ -99,17 +100,26 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
     return Prepared(recipe, data, module, remade, resolution)
 
 
+def _check_batch(recipe: Recipe, network: SegmentationNetwork) -> None:
+    """Raise ArgumentError if a step has fewer images than the network's batch norms need."""
+    together = recipe.batch // recipe.accumulate
+    if not recipe.sync_norm:
+        together //= recipe.devices * recipe.nodes
+    if together < network.smallest_batch:
+        raise ArgumentError(
+            f"batch {recipe.batch} gives {recipe.network} {together} image at once, and its batch "
+            f"norm after the global mean needs {network.smallest_batch}; raise --batch"
+        )
+
+
 def best_device() -> str:
     """What ``auto`` means on this machine."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def build_network(recipe: Recipe, num_classes: int) -> SegmentationNetwork:
-    """The recipe's network, with booster heads if they have a weight."""
-    boosters = recipe.boosters > 0
-    if recipe.network == "bisenetv2-large":
-        return BiSeNetV2(large(num_classes, boosters=boosters))
-    return BiSeNetV2(BiSeNetV2Options(num_classes, boosters=boosters))
+    """The recipe's network, with auxiliary heads if they have a weight."""
+    return build(recipe.network, num_classes, auxiliary=recipe.auxiliary_weight != 0)
 
 
 def build_loss(recipe: Recipe, shares: np.ndarray) -> nn.Module:

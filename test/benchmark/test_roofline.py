@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bisenet_ros.benchmark.roofline import copy_bandwidth, cost, gemm_peak
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 
 
 def test_a_convolution_is_counted_by_hand():
@@ -17,7 +17,7 @@ def test_a_convolution_is_counted_by_hand():
 
 
 def test_bisenetv2_is_counted_with_its_wide_head():
-    network = BiSeNetV2(BiSeNetV2Options(19, boosters=False)).eval()
+    network = BiSeNetV2(BiSeNetV2Config(19, auxiliary=False)).eval()
     assert cost(network, (512, 1024)).macs == pytest.approx(24.6e9, rel=0.01)
 
 

@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 
 from bisenet_ros.checkpoints import fingerprint, load, load_network, read_card, save
 from bisenet_ros.errors import WeightsError
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 
 
 @pytest.fixture
 def made(tmp_path, small_card):
-    network = BiSeNetV2(BiSeNetV2Options(**small_card.options)).eval()
+    network = BiSeNetV2(BiSeNetV2Config(**small_card.options)).eval()
     return save(tmp_path / "weights.safetensors", network, small_card), network, small_card
 
 
@@ -144,9 +144,11 @@ def rewritten(path, tmp_path, **changes):
         ({"resolution": [10**9, 4]}, "resolution"),
         ({"class_names": ["a"]}, "1 names but 3 colours"),
         ({"options": {"num_classes": 3, "widht": 2}}, "widht"),
-        ({"options": {"num_classes": 3, "boosters": False}}, "another network's tensors"),
+        ({"options": {"num_classes": 3, "auxiliary": False}}, "another network's tensors"),
         ({"options": {"num_classes": 3, "width": 2}}, "shape"),
-        ({"options": {"num_classes": 3, "head_width": 10**9}}, "shape"),
+        ({"options": {"num_classes": 3, "head_width": 10**9}}, "head_width is 1000000000"),
+        ({"options": {"num_classes": 3, "depth": 10**7}}, "depth is 10000000"),
+        ({"options": {"num_classes": 3, "width": True}}, "width is True"),
     ],
 )
 def test_a_card_at_odds_with_the_tensors(tmp_path, made, changes, said):

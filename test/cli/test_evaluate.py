@@ -16,7 +16,7 @@ from bisenet_ros.cli import main
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car")
 CLASSES += ("pedestrian", "bicyclist")  # CamVid's, in the order of their ids
@@ -28,7 +28,7 @@ def weights(tmp_path_factory, small_card) -> Path:
     """An untrained network of CamVid's classes whose masks hold several of them."""
     torch.manual_seed(3)
     options = {**small_card.options, "num_classes": len(CLASSES)}
-    network = BiSeNetV2(BiSeNetV2Options(**options))
+    network = BiSeNetV2(BiSeNetV2Config(**options))
     with torch.no_grad():
         network.head.conv_out[1].weight.normal_(std=1.0)
     labels = LabelSet(CLASSES, tuple((20 * i, 255 - 20 * i, 90) for i in range(len(CLASSES))))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from trees import cityscapes, folder, noise, write, write_indexed, write_sideways
 
-from bisenet_ros.datasets import KINDS, TrainingImages, check, open_set
+from bisenet_ros.datasets import DATASETS, DatasetOptions, TrainingImages, check, open_set
 from bisenet_ros.datasets.pictures import image_size, read_label, read_rgb
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.labels import LabelSet
@@ -20,13 +20,15 @@ def test_options_that_do_not_fit(camvid: Path):
     with pytest.raises(ArgumentError, match="'voc'; expected one of camvid, cityscapes"):
         open_set("voc", camvid, "train")
     with pytest.raises(ArgumentError, match="stuff_only is set for camvid"):
-        open_set("camvid", camvid, "train", stuff_only=True)
+        open_set("camvid", camvid, "train", DatasetOptions(stuff_only=True))
     for share in (0, 1, -0.1):
         with pytest.raises(ArgumentError, match="val_share"):
-            open_set("folder", camvid, "train", val_share=share)
+            open_set("folder", camvid, "train", DatasetOptions(val_share=share))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "drawn"])
+@pytest.mark.parametrize(
+    "kind", [kind for kind, spec in DATASETS.items() if not spec.makes_its_own]
+)
 def test_a_folder_that_is_not_there(tmp_path: Path, kind: str):
     with pytest.raises(DataError, match="nowhere"):
         open_set(kind, tmp_path / "nowhere", "train")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from trees import coco_stuff, noise, write
 
-from bisenet_ros.datasets import open_set
+from bisenet_ros.datasets import DatasetOptions, open_set
 from bisenet_ros.errors import DataError
 
 GAPS = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)  # COCO's ids that have no segments, less one
@@ -25,7 +25,7 @@ def test_coco_stuffs_ids_become_171(tmp_path: Path):
 
 def test_coco_stuff_without_things(tmp_path: Path):
     ids = np.array([[i for i in range(182) if i not in GAPS] + [255]], np.uint8)
-    data = open_set("coco-stuff", coco_stuff(tmp_path, ids), "val", stuff_only=True)
+    data = open_set("coco-stuff", coco_stuff(tmp_path, ids), "val", DatasetOptions(stuff_only=True))
     assert data.read(0)[1].tolist() == [[255] * 80 + [*range(91), 255]]
     assert len(data.labels) == 91 and data.labels.names[0] == "banner"
     assert "91 stuff classes" in data.source

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from trees import CLASSES, folder, noise, write, write_indexed, write_labels
 
-from bisenet_ros.datasets import open_set
+from bisenet_ros.datasets import DatasetOptions, open_set
 from bisenet_ros.datasets.folder import by_share
 from bisenet_ros.errors import DataError
 
 
 def names(root: Path, split: str, **options: float) -> list[str]:
-    data = open_set("folder", root, split, **options)  # type: ignore[arg-type]
+    data = open_set("folder", root, split, DatasetOptions(**options))  # type: ignore[arg-type]
     return [sample.name for sample in data.samples]
 
 

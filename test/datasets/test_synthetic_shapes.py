@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bisenet_ros.datasets import check, open_set
-from bisenet_ros.datasets import synthetic_shapes as drawn
+from bisenet_ros.datasets import check, open_set, synthetic_shapes
 from bisenet_ros.datasets.synthetic_shapes import CLASSES, draw, picture
 from bisenet_ros.errors import ArgumentError, DataError
 
@@ -47,7 +46,7 @@ def test_the_same_seed_draws_the_same_files(tmp_path: Path):
 
 def test_a_drawn_set_opens_as_a_folder(tmp_path: Path):
     draw(tmp_path, 6, 2, SIZE)
-    for kind in ("drawn", "folder"):
+    for kind in ("shapes", "folder"):
         data = open_set(kind, tmp_path, "train")
         assert len(data) == 6 and data.resolution == SIZE
         assert data.labels.names == tuple(CLASSES)
@@ -55,7 +54,7 @@ def test_a_drawn_set_opens_as_a_folder(tmp_path: Path):
     found = check(data)
     assert found.sizes == {SIZE: 6} and not found.unlabelled and not found.absent
     assert 0.3 < found.shares[0] < 0.9 and (found.shares[1:] > 0.005).all()
-    assert len(open_set("drawn", tmp_path, "val")) == 2
+    assert len(open_set("shapes", tmp_path, "val")) == 2
 
 
 def test_images_show_what_masks_say():
@@ -68,12 +67,14 @@ def test_images_show_what_masks_say():
 
 
 def test_a_set_is_drawn_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bisenet_ros.datasets.draw", lambda root: draw(root, 2, 1, SIZE))
+    monkeypatch.setattr(
+        "bisenet_ros.datasets.synthetic_shapes.draw", lambda root: draw(root, 2, 1, SIZE)
+    )
     (tmp_path / "empty").mkdir()
     for name in ("missing/deep", "empty"):
-        assert len(open_set("drawn", tmp_path / name, "train")) == 2
+        assert len(open_set("shapes", tmp_path / name, "train")) == 2
         before = contents(tmp_path / name)
-        assert len(open_set("drawn", tmp_path / name, "val")) == 1
+        assert len(open_set("shapes", tmp_path / name, "val")) == 1
         assert contents(tmp_path / name) == before
 
 
@@ -82,7 +83,7 @@ def test_other_peoples_folders_are_left_alone(tmp_path: Path):
     with pytest.raises(ArgumentError, match="holds files"):
         draw(tmp_path, 1, 1, SIZE)
     with pytest.raises(DataError, match="labels.yaml cannot be read"):
-        open_set("drawn", tmp_path, "train")
+        open_set("shapes", tmp_path, "train")
     assert contents(tmp_path) == {"holiday.jpg": b"x"}
 
 
@@ -90,7 +91,7 @@ def test_half_a_set_is_never_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(drawn, "_write_labels", stop)
+    monkeypatch.setattr(synthetic_shapes, "_write_labels", stop)
     with pytest.raises(KeyboardInterrupt):
         draw(tmp_path / "set", 1, 1, SIZE)
     assert not list(tmp_path.iterdir())
@@ -101,10 +102,10 @@ def test_whoever_draws_first_is_taken(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.undo()
         draw(tmp_path / "set", 1, 1, SIZE)
 
-    monkeypatch.setattr(drawn, "_write_labels", meanwhile)
+    monkeypatch.setattr(synthetic_shapes, "_write_labels", meanwhile)
     draw(tmp_path / "set", 1, 1, SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    assert len(open_set("drawn", tmp_path / "set", "train")) == 1
+    assert len(open_set("shapes", tmp_path / "set", "train")) == 1
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options, upsample
-from bisenet_ros.networks.bisenetv2 import AGGREGATIONS, large
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, build, upsample
+from bisenet_ros.networks.bisenetv2 import AGGREGATIONS
 from bisenet_ros.networks.layers import pad_to_multiple
 
 
@@ -17,13 +17,13 @@ def count(module: torch.nn.Module) -> int:
     [(19, 3_358_627, 5_231_487), (11, 3_350_427, 5_212_375), (6, 3_345_302, 5_200_430)],
 )
 def test_parameter_counts_are_the_published_ones(classes, inference, training):
-    network = BiSeNetV2(BiSeNetV2Options(classes))
+    network = BiSeNetV2(BiSeNetV2Config(classes))
     assert count(network) == training
-    assert count(network.without_boosters()) == inference
+    assert count(network.for_inference()) == inference
 
 
 def test_parts_have_the_published_counts():
-    network = BiSeNetV2(BiSeNetV2Options(19))
+    network = BiSeNetV2(BiSeNetV2Config(19))
     parts = {name: count(getattr(network, name)) for name in ("detail", "segment", "bga", "head")}
     assert parts == {"detail": 519_232, "segment": 1_159_504, "bga": 478_720, "head": 1_201_171}
 
@@ -37,12 +37,12 @@ def multiply_adds(network: torch.nn.Module) -> int:
 
 
 def test_multiply_adds_at_512_by_1024():
-    network = BiSeNetV2(BiSeNetV2Options(19)).without_boosters()
+    network = BiSeNetV2(BiSeNetV2Config(19)).for_inference()
     assert round(multiply_adds(network) / 1e9, 2) == 24.60
 
 
 def test_large_reads_the_paper_as_documented():
-    network = BiSeNetV2(large(19, boosters=False)).eval()
+    network = build("bisenetv2-large", 19, auxiliary=False).eval()
     assert round(count(network) / 1e6, 1) == 22.6
     assert round(multiply_adds(network) / 1e9, 1) == 105.7
 
@@ -50,33 +50,33 @@ def test_large_reads_the_paper_as_documented():
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (160, 32)])
 def test_logits_come_at_an_eighth(aggregation, size):
-    network = BiSeNetV2(BiSeNetV2Options(5, aggregation=aggregation)).eval()
+    network = BiSeNetV2(BiSeNetV2Config(5, aggregation=aggregation)).eval()
     with torch.no_grad():
         logits = network(torch.randn(2, 3, *size))
     assert logits.shape == (2, 5, size[0] // 8, size[1] // 8)
     assert logits.isfinite().all()
 
 
-def test_training_mode_returns_boosters_and_eval_mode_does_not():
-    network = BiSeNetV2(BiSeNetV2Options(4))
+def test_training_mode_returns_auxiliary_logits_and_eval_mode_does_not():
+    network = BiSeNetV2(BiSeNetV2Config(4))
     images = torch.randn(2, 3, 64, 96)
-    logits, boosters = network.train()(images)
+    logits, auxiliary = network.train()(images)
     assert logits.shape == (2, 4, 8, 12)
-    assert [tuple(b.shape[-2:]) for b in boosters] == [(32, 48), (16, 24), (8, 12), (4, 6)]
-    assert all(b.shape[1] == 4 for b in boosters)
+    assert [tuple(b.shape[-2:]) for b in auxiliary] == [(32, 48), (16, 24), (8, 12), (4, 6)]
+    assert all(b.shape[1] == 4 for b in auxiliary)
     assert isinstance(network.eval()(images), torch.Tensor)
 
 
-def test_dropping_the_boosters_changes_no_logit():
-    network = BiSeNetV2(BiSeNetV2Options(3)).eval()
+def test_dropping_the_auxiliary_heads_changes_no_logit():
+    network = BiSeNetV2(BiSeNetV2Config(3)).eval()
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(network(images), network.without_boosters()(images))
+        assert torch.equal(network(images), network.for_inference()(images))
 
 
 @pytest.mark.parametrize("size", [(360, 480), (720, 1280), (33, 64), (31, 32), (0, 32)])
 def test_sizes_between_multiples_are_refused_with_the_size(size):
-    network = BiSeNetV2(BiSeNetV2Options(2)).eval()
+    network = BiSeNetV2(BiSeNetV2Config(2)).eval()
     if 0 not in size and not (size[0] % 32 or size[1] % 32):
         pytest.skip("a multiple")
     with pytest.raises(ValueError, match=f"{size[0]}×{size[1]}.*multiples of 32"):
@@ -86,7 +86,7 @@ def test_sizes_between_multiples_are_refused_with_the_size(size):
 def test_nearest_and_bilinear_aggregations_share_their_weights():
     """The option changes how maps are enlarged, not which tensors there are."""
     shapes = [
-        {k: v.shape for k, v in BiSeNetV2(BiSeNetV2Options(2, aggregation=a)).state_dict().items()}
+        {k: v.shape for k, v in BiSeNetV2(BiSeNetV2Config(2, aggregation=a)).state_dict().items()}
         for a in AGGREGATIONS
     ]
     assert shapes[0] == shapes[1] == shapes[2]
@@ -99,7 +99,7 @@ def test_sigmoid_before_nearest_is_sigmoid_after_it():
 
 
 def test_names_are_those_of_published_checkpoints():
-    names = set(BiSeNetV2(BiSeNetV2Options(19)).state_dict())
+    names = set(BiSeNetV2(BiSeNetV2Config(19)).state_dict())
     assert {
         "head.conv_out.1.weight",
         "aux2.conv_out.0.1.conv.weight",
@@ -119,11 +119,11 @@ def test_names_are_those_of_published_checkpoints():
 )
 def test_options_out_of_range_are_refused_by_name(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
-        BiSeNetV2Options(**{"num_classes": 3, **changes})
+        BiSeNetV2Config(**{"num_classes": 3, **changes})
 
 
 def test_residual_branches_start_silent_and_classifiers_small():
-    network = BiSeNetV2(BiSeNetV2Options(3))
+    network = BiSeNetV2(BiSeNetV2Config(3))
     assert not network.segment.S3[0].conv2[1].weight.any()
     assert network.head.conv_out[1].weight.std() < 0.02
     assert network.detail.S1[0].bn.weight.eq(1).all()

@@ -5,27 +5,29 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bisenet_ros.checkpoints import Card, save
+from bisenet_ros.checkpoints import ModelCard, save
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 from bisenet_ros.training.fine_tuning import start_from
 
 THREE = LabelSet(("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 CLASSIFIER = ["head.conv_out.1.bias", "head.conv_out.1.weight"]
 
 
-def network(classes: int, boosters: bool = False, head: int = 8) -> BiSeNetV2:
-    return BiSeNetV2(BiSeNetV2Options(classes, head_width=head, booster_width=8, boosters=boosters))
+def network(classes: int, auxiliary: bool = False, head: int = 8) -> BiSeNetV2:
+    return BiSeNetV2(
+        BiSeNetV2Config(classes, head_width=head, auxiliary_width=8, auxiliary=auxiliary)
+    )
 
 
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(1)
     made = network(3)
-    options = vars(made.options)
+    options = vars(made.config)
     half = (0.5, 0.5, 0.5)
-    card = Card("bisenetv2", dict(options), THREE, half, half, (64, 64))
+    card = ModelCard("bisenetv2", dict(options), THREE, half, half, (64, 64))
     return save(tmp_path / "w.safetensors", made, card), made.state_dict()
 
 
@@ -36,9 +38,9 @@ def test_the_same_classes_take_over_everything(weights):
     assert all(torch.equal(v, state[k]) for k, v in target.state_dict().items())
 
 
-def test_boosters_are_made_anew_and_named(weights):
+def test_auxiliary_heads_are_initialised_anew_and_named(weights):
     path, _ = weights
-    remade = start_from(path, network(3, boosters=True), THREE)
+    remade = start_from(path, network(3, auxiliary=True), THREE)
     assert remade and all(name.startswith("aux") for name in remade)
 
 
@@ -56,6 +58,6 @@ def test_other_classes_get_a_new_classifier_even_if_they_are_as_many(weights, na
 
 def test_weights_of_another_network_are_refused(weights):
     path, _ = weights
-    other = BiSeNetV2(BiSeNetV2Options(3, width=2, head_width=8, boosters=False))
+    other = BiSeNetV2(BiSeNetV2Config(3, width=2, head_width=8, auxiliary=False))
     with pytest.raises(WeightsError, match="of which .* fit the network"):
         start_from(path, other, THREE)

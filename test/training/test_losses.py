@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bisenet_ros.errors import ArgumentError
-from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum, with_boosters
+from bisenet_ros.networks import TrainingOutput
+from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum, with_auxiliary
 from bisenet_ros.training.weighting import class_weights
 
 LOSSES = (CrossEntropy(), OhemCrossEntropy(), Dice(), Dice("sigmoid", 0.0), Sum(Dice()))
@@ -105,16 +106,16 @@ def test_every_loss_falls_along_its_gradient(loss: nn.Module):
     assert float(after) < float(before.detach())
 
 
-def test_the_boosters_loss_is_the_sum_of_theirs():
+def test_the_auxiliary_loss_is_the_sum_over_the_heads():
     torch.manual_seed(0)
     labels = torch.randint(0, 3, (1, 16, 16))
     logits, first, second = (torch.randn(1, 3, side, side) for side in (2, 8, 4))
     loss = CrossEntropy(class_weights("log", np.array([0.5, 0.4, 0.1])))
-    head, boosted = with_boosters(loss, logits, (first, second), labels)
-    alone, nothing = with_boosters(loss, logits, (), labels)
+    head, auxiliary = with_auxiliary(loss, TrainingOutput(logits, (first, second)), labels)
+    alone, nothing = with_auxiliary(loss, logits, labels)
     assert float(head) == float(alone) and float(nothing) == 0
-    others = [float(with_boosters(loss, one, (), labels)[0]) for one in (first, second)]
-    assert float(boosted) == pytest.approx(sum(others))
+    others = [float(with_auxiliary(loss, one, labels)[0]) for one in (first, second)]
+    assert float(auxiliary) == pytest.approx(sum(others))
 
 
 SHARES = np.array([0.6, 0.3, 0.1, 0.0])

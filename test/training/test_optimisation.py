@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Options
+from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 from bisenet_ros.training.optimisation import ema, optimiser, parameter_groups, schedule
 from bisenet_ros.training.recipe import Recipe
 
-NETWORK = BiSeNetV2(BiSeNetV2Options(3, head_width=8, booster_width=8))
+NETWORK = BiSeNetV2(BiSeNetV2Config(3, head_width=8, auxiliary_width=8))
 
 
 def test_norms_and_biases_do_not_decay_and_heads_learn_faster():

@@ -157,7 +157,7 @@ def test_the_command_leaves_everything_a_run_should(folder, tmp_path, capsys):
         assert image is not None and image.std() > 5
     network, card = load(out / "weights.safetensors")
     assert card.labels.names == NAMES and card.resolution == (96, 128)
-    assert not network.options.boosters
+    assert not network.config.auxiliary
     assert card.command.startswith("python -m bisenet_ros train --config")
     assert "--ema 0.8" in card.command
     validation = splits(made)[1]
@@ -192,7 +192,12 @@ def test_fine_tuning_says_what_was_made_anew(folder, tmp_path, capsys):
     line = ["--dataset", "folder", "--data", str(folder), "--iterations", "2", "--batch", "2"]
     line += ["--crop-height", "64", "--crop-width", "64", "--validate-every", "2"]
     line += ["--input-height", "96", "--input-width", "128", "--val-share", "0.25"]
-    line += ["--weights", str(ROOT / "weights/bisenetv2-camvid.safetensors"), "--boosters", "0"]
+    line += [
+        "--weights",
+        str(ROOT / "weights/bisenetv2-camvid.safetensors"),
+        "--auxiliary-weight",
+        "0",
+    ]
     assert main(["train", *line, "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "made anew: head.conv_out.1.bias, head.conv_out.1.weight" in said

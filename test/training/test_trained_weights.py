@@ -44,7 +44,7 @@ def test_the_smoke_preset_ends_with_weights_that_the_node_takes(tmp_path):
         measured = train(out, domain)
         weights = out / "weights.safetensors"
         assert measured["weights"] == str(weights) and measured["steps"] == 50
-        validation = open_set("drawn", out / "data", "val")
+        validation = open_set("shapes", out / "data", "val")
         constant = evaluate(lambda image: np.zeros(image.shape[:2], np.uint8), validation, 6)
         assert measured["val_miou"] > 3 * constant.scores.miou
         picture, truth = validation.read(0)

@@ -13,35 +13,48 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from bisenet_ros.inference.cpu.buffers import Buffers
+from bisenet_ros.inference.fusion import image_convolutions
 
 CHANNELS = 4  # red, green, blue, 1
 
 
 def take_bytes(
     network: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> None:
-    """Make a network take the pixels of :class:`PixelTable` instead of normalised ones, in place.
+) -> nn.Module:
+    """Make a network take the pixels of :class:`PixelTable` instead of normalised ones.
 
     Args:
-        network: all its convolutions of three input channels read the image and nothing else does.
+        network: traced, in which case the convolutions that read the image are changed in place;
+            any other, and one that reads its image otherwise too, gets a convolution before it,
+            which costs little but rounds normalised pixels to the network's precision.
         mean, std: what its RGB input, scaled to 0–1, was to be normalised by.
 
-    Raises:
-        ValueError: no convolution reads an image.
+    Returns:
+        The network that takes (N, 4, H, W).
     """
-    firsts = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3]
-    if not firsts:
-        raise ValueError(f"{type(network).__name__} has no convolution of three input channels")
+    weight = _normalising_weight(mean, std)
+    readers = image_convolutions(network) if isinstance(network, fx.GraphModule) else []
+    for conv in readers:
+        joined = torch.einsum("oihw,ic->ochw", conv.weight.detach().double(), weight)
+        conv.weight = nn.Parameter(joined.to(conv.weight.dtype))
+        conv.in_channels = CHANNELS
+    if readers:
+        return network
+    first = nn.Conv2d(CHANNELS, 3, 1, bias=False).to(next(network.parameters()).dtype)
+    first.weight = nn.Parameter(weight.view(3, CHANNELS, 1, 1).to(first.weight.dtype))
+    return nn.Sequential(first, network)
+
+
+def _normalising_weight(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> Tensor:
+    """(3, 4) float64: the table's four channels to the three normalised ones."""
     scale = torch.tensor([255 * s for s in std], dtype=torch.float64)
     left_over = torch.tensor(whole_mean(mean)) - 255 * torch.tensor(mean, dtype=torch.float64)
-    for conv in firsts:
-        weight = conv.weight.detach().double() / scale.view(1, 3, 1, 1)
-        ones = (weight * left_over.view(1, 3, 1, 1)).sum(1, keepdim=True)
-        conv.weight = nn.Parameter(torch.cat((weight, ones), 1).to(conv.weight.dtype))
-        conv.in_channels = CHANNELS
+    return torch.cat((torch.diag(1 / scale), (left_over / scale).view(3, 1)), 1)
 
 
 def whole_mean(mean: tuple[float, float, float]) -> tuple[int, int, int]:

@@ -10,10 +10,14 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.engines.torch import fold_batch_norms
+from bisenet_ros.inference.fusion import (
+    fusible_convolutions,
+    inference_graph,
+    replace_pattern,
+)
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import channels_last
 
@@ -52,8 +56,7 @@ def fast_network(
         bias_relu: of ``kernels`` or ``plain``.
         compiled: let torch.compile fuse instead: more of it, for a minute at the first call.
     """
-    slim = network.without_boosters()
-    fold_batch_norms(slim)
+    slim = inference_graph(network)
     if not compiled:
         join_bias_and_relu(slim, bias_relu)
     slim.to(compute.device, compute.dtype)
@@ -62,12 +65,16 @@ def fast_network(
 
 
 def join_bias_and_relu(network: nn.Module, bias_relu: BiasReLU) -> None:
-    """Put a :class:`ConvBiasReLU` where a folded convolution and a ReLU follow each other."""
-    for module in list(network.modules()):
-        if not isinstance(module, nn.Sequential):
-            continue
-        layers = [(k, v) for k, v in module.named_children() if not isinstance(v, nn.Identity)]
-        for (first, conv), (second, relu) in zip(layers, layers[1:], strict=False):
-            if isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(relu, nn.ReLU):
-                setattr(module, first, ConvBiasReLU(conv, bias_relu))
-                setattr(module, second, nn.Identity())
+    """Put a :class:`ConvBiasReLU` where a ReLU takes a folded convolution's result, in place.
+
+    A network that could not be traced stays as it is.
+    """
+    if not isinstance(network, fx.GraphModule):
+        return
+    for pattern in fusible_convolutions(network):
+        conv = network.get_submodule(str(pattern.conv.target))
+        assert isinstance(conv, nn.Conv2d)
+        if pattern.addition is None and pattern.activation == "relu" and conv.bias is not None:
+            replace_pattern(network, pattern, ConvBiasReLU(conv, bias_relu))
+    network.delete_all_unused_submodules()
+    network.recompile()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from bisenet_ros.checkpoints import Card
+from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.inference.cuda import backend
 from bisenet_ros.inference.cuda.buffers import FrameBuffers, Size, Slot
 from bisenet_ros.inference.cuda.network import fast_network
@@ -66,7 +66,7 @@ class CudaPath:
     def __init__(
         self,
         network: SegmentationNetwork,
-        card: Card,
+        card: ModelCard,
         compute: Compute,
         input_size: Size,
         graphs: bool | None = None,

@@ -75,7 +75,7 @@ def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, d
     """Execution providers to ask for, the most wanted first.
 
     Raises:
-        ArgumentError: the installed build has none for the device or the precision.
+        ArgumentError: the installed build has none for the device.
     """
     if compute.device.type == "cpu":
         return [CPU]
@@ -95,12 +95,19 @@ def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, d
             f"engine onnxruntime has no provider for {compute.device}, only "
             f"{', '.join(available)}; install onnxruntime-gpu, or pass engine:=torch"
         )
-    if compute.precision == "fp16":
-        raise ArgumentError(
-            "engine onnxruntime computes fp16 with TensorRT only, which this build lacks; "
-            "pass precision:=fp32 or engine:=torch"
-        )
     return [cuda, CPU]
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """What the installed build computes in on ``cpu`` or ``cuda``; 16 bit takes TensorRT.
+
+    Raises:
+        ArgumentError: ONNX Runtime is not installed.
+    """
+    available = load_onnxruntime().get_available_providers()
+    if device == "cuda" and TENSORRT in available:
+        return "fp16", "fp32"
+    return ("fp32",) if device == "cpu" or CUDA in available else ()
 
 
 def load_onnxruntime() -> Any:

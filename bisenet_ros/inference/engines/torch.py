@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bisenet_ros.inference.cpu import fused_conv as fused
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.input_encoding import PixelTable, take_bytes
 from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import channels_last
 
@@ -37,9 +35,7 @@ class TorchEngine:
     ) -> None:
         self.compute = compute
         self.stride, self.multiple = network.stride, network.multiple
-        slim = network.without_boosters()
-        fold_batch_norms(slim)
-        take_bytes(slim, mean, std)
+        slim = take_bytes(inference_graph(network), mean, std)
         self.network: nn.Module = slim.to(compute.device, compute.dtype)
         channels_last(self.network)
         if self.fuses and compute.device.type == "cpu" and fused.available(compute.dtype):
@@ -70,18 +66,3 @@ class TorchEngine:
         height, width = size[0] // self.stride, size[1] // self.stride
         # 16-bit logits upsampled in 16 bit would flip near ties: 0.3 % of the pixels.
         return logits[..., :height, :width].to("cpu", torch.float32).contiguous()
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Fold each batch norm that follows a convolution in a Sequential into it, in place.
-
-    The network must be in eval mode. The result is the same function up to rounding.
-    """
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        children = list(module.named_children())
-        for (conv_name, conv), (bn_name, bn) in zip(children, children[1:], strict=False):
-            if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
-                setattr(module, conv_name, fuse_conv_bn_eval(copy.deepcopy(conv), bn))
-                setattr(module, bn_name, nn.Identity())

@@ -6,12 +6,14 @@ import inspect
 import io
 import logging
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bisenet_ros.inference.engines.torch import fold_batch_norms
+from bisenet_ros.inference.engines.base import RunnableModel
+from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import pad_to_multiple
 
@@ -35,8 +37,7 @@ class ServedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.multiple = network.stride, network.multiple
-        self.network = network.without_boosters().float()
-        fold_batch_norms(self.network)
+        self.network = inference_graph(network).float()
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
         shift = -255 * torch.tensor(mean, dtype=torch.float64) * scale
         self.scale: Tensor
@@ -49,6 +50,14 @@ class ServedNetwork(nn.Module):
         height, width = images.shape[1] // self.stride, images.shape[2] // self.stride
         x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
         return self.network(pad_to_multiple(x, self.multiple))[..., :height, :width]
+
+
+def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:
+    """What a runtime reads: an exported model's path, or weights as ONNX for ``size``."""
+    if model.file is not None:
+        return model.file.path
+    assert model.network is not None
+    return to_onnx(ServedNetwork(model.network, model.card.mean, model.card.std), size)
 
 
 def to_onnx(served: ServedNetwork, size: tuple[int, int]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bisenet_ros.checkpoints import Card
+from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.inference.engines.onnx_runtime import load_onnxruntime
 from bisenet_ros.inference.engines.openvino import load_openvino
@@ -31,7 +31,7 @@ class Exported:
     """
 
     path: Path
-    card: Card
+    card: ModelCard
     size: tuple[int, int]
     stride: int
     precision: str
@@ -42,7 +42,7 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def metadata(card: Card, precision: str) -> dict[str, str]:
+def metadata(card: ModelCard, precision: str) -> dict[str, str]:
     """What an exported file carries: the card's metadata and the precision."""
     return {**card.metadata(), PRECISION: json.dumps(precision)}
 
@@ -61,7 +61,7 @@ def read(path: Path) -> Exported:
     reader = _read_ir if path.suffix.lower() == IR else _read_onnx
     try:
         entries, image, logits = reader(path)
-        card = Card.from_metadata(entries)
+        card = ModelCard.from_metadata(entries)
         precision = str(json.loads(entries[PRECISION]))
         stride = _stride(image, logits, len(card.labels))
     except ArgumentError:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bisenet_ros.checkpoints import Card
+from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import BarNotMet
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines.base import Engine
@@ -28,7 +28,7 @@ TOLERANCE = 1e-3  # of the largest logit; float32 sums in another order differ b
 def write(
     path: Path,
     network: SegmentationNetwork,
-    card: Card,
+    card: ModelCard,
     size: tuple[int, int],
     examples: Sequence[np.ndarray] | None = None,
 ) -> None:
@@ -91,7 +91,7 @@ def _quantise(model: Any, inputs: Sequence[Any]) -> Any:
 
 
 def check(
-    path: Path, network: SegmentationNetwork, card: Card, images: Sequence[np.ndarray]
+    path: Path, network: SegmentationNetwork, card: ModelCard, images: Sequence[np.ndarray]
 ) -> float:
     """Compare a float32 file just written with the network it came from.
 

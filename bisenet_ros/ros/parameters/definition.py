@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bisenet_ros.errors import ArgumentError
+from bisenet_ros.inference.engines import ENGINES
 
-ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
@@ -85,7 +85,9 @@ class Parameters:
         "auto", "arithmetic of the network; auto: the fastest that is exact", choices=PRECISIONS
     )
     engine: str = _parameter(
-        "auto", "what runs the network; auto: the fastest exact one here", choices=ENGINES
+        "auto",
+        "what runs the network; auto: the fastest exact one here",
+        choices=("auto", *ENGINES),
     )
     adaptive: bool = _parameter(
         False, "step down to a smaller input size while the rate cannot be held, and up again"

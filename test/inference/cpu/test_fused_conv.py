@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cpu import fused_conv as fused
 from bisenet_ros.inference.device import choose
-from bisenet_ros.inference.engines.torch import TorchEngine, fold_batch_norms
+from bisenet_ros.inference.engines.torch import TorchEngine
+from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.system.cpu import cpu_has_bf16
 
 DTYPES = [torch.float32, *([torch.bfloat16] if cpu_has_bf16() else [])]
@@ -19,12 +20,10 @@ DTYPES = [torch.float32, *([torch.bfloat16] if cpu_has_bf16() else [])]
 def test_a_fused_network_computes_the_same(small_weights, dtype):
     if not fused.available(dtype):
         pytest.skip(f"torch {torch.__version__} has no such operator")
-    network = load(small_weights)[0].without_boosters()
-    fold_batch_norms(network)
+    network = inference_graph(load(small_weights)[0]).to(dtype)
     other = copy.deepcopy(network)
     fused.fuse(other)
     assert any(isinstance(module, fused.FusedConv) for module in other.modules())
-    network, other = network.to(dtype), other.to(dtype)
     limit = 1e-5 if dtype == torch.float32 else 0.02
     # The weights are laid out for the first size and must serve the others.
     for shape in ((2, 3, 64, 96), (1, 3, 96, 32), (5, 3, 32, 32), (1, 3, 256, 256)):
@@ -35,11 +34,19 @@ def test_a_fused_network_computes_the_same(small_weights, dtype):
 
 
 def test_only_a_relu_right_after_a_convolution_goes():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    network = fx.symbolic_trace(layers)
     fused.fuse(network)
-    kinds = [type(module) for module in network]
+    kinds = [type(module) for module in network.children()]
     assert kinds == [fused.FusedConv, nn.Dropout, nn.ReLU, fused.FusedConv]
-    assert [network[0].after, network[3].after] == ["none", "none"]
+    convs = [module for module in network.modules() if isinstance(module, fused.FusedConv)]
+    assert [conv.activation for conv in convs] == ["none", "none"]
+
+
+def test_a_network_that_is_not_traced_has_its_convolutions_replaced():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    fused.fuse(network)
+    assert [type(module) for module in network] == [fused.FusedConv, nn.ReLU]
 
 
 def test_without_the_operator_the_engine_runs_all_the_same(small_weights, monkeypatch):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
-from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.input_encoding import PixelTable, take_bytes, whole_mean
-from bisenet_ros.networks import BUILDERS
+from bisenet_ros.inference.fusion import inference_graph
+from bisenet_ros.networks import NETWORKS, build
 from bisenet_ros.networks.layers import pad_to_multiple
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -36,11 +36,11 @@ def test_the_table_holds_whole_numbers_exactly(dtype):
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (2, 3)])
 def test_a_convolution_of_bytes_equals_one_of_normalised_pixels_at_every_pixel(stride, padding):
     plain = nn.Conv2d(3, 8, 2 * padding + 1, stride, padding).double()
-    network = nn.Sequential(plain)
+    network = fx.symbolic_trace(nn.Sequential(plain))
     images = RANDOM.integers(0, 256, (2, 17, 30, 3), np.uint8)
     with torch.no_grad():
         wanted = network(normalised(images))
-        take_bytes(network, MEAN, STD)
+        network = take_bytes(network, MEAN, STD)
         pixels = PixelTable(MEAN, torch.float32).look_up(images, 1, Buffers())
         found = network(pixels.double())
     assert (found - wanted).abs().max() < 1e-6
@@ -54,8 +54,7 @@ def test_sixteen_bit_is_closer_than_normalising_first():
         half = nn.Conv2d(3, 32, 3, 2, 1)
         half.load_state_dict(plain.state_dict())
         before = half.bfloat16()(normalised(images).bfloat16()).double()
-        network = nn.Sequential(plain.float())
-        take_bytes(network, MEAN, STD)
+        network = take_bytes(fx.symbolic_trace(nn.Sequential(plain.float())), MEAN, STD)
         pixels = PixelTable(MEAN, torch.bfloat16).look_up(images, 1, Buffers())
         after = network.bfloat16()(pixels).double()
     assert (after - wanted).pow(2).mean() < (before - wanted).pow(2).mean()
@@ -70,22 +69,39 @@ def test_padding_repeats_the_last_row_and_column(size):
     assert torch.equal(found, pad_to_multiple(table.look_up(images, 1, Buffers()), 32))
 
 
-def test_every_architecture_takes_bytes(small_weights):
-    """A network that read its image in another way too would give other logits."""
-    assert set(BUILDERS) == {"bisenetv2"}, "add the new architecture here"
-    network, card = load(small_weights)
-    network = network.without_boosters().double()
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_takes_bytes_in_its_first_convolutions(name):
+    torch.manual_seed(0)
+    network = build(name, 3).double().eval()
     images = RANDOM.integers(0, 256, (1, 64, 96, 3), np.uint8)
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255
-    x = (x - torch.tensor(card.mean).view(3, 1, 1)) / torch.tensor(card.std).view(3, 1, 1)
+    graph = inference_graph(network).double()
     with torch.no_grad():
-        wanted = network(x)
-        take_bytes(network, card.mean, card.std)
-        pixels = PixelTable(card.mean, torch.float32).look_up(images, 32, Buffers())
-        found = network(pixels.double())
-    assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-5)
+        wanted = graph(normalised(images))
+        changed = take_bytes(graph, MEAN, STD)
+        pixels = PixelTable(MEAN, torch.float32).look_up(images, 32, Buffers())
+        found = changed(pixels.double())
+    assert changed is graph
+    assert (found - wanted).abs().max() < 1e-6 * wanted.abs().max()
 
 
-def test_a_network_without_an_image_input_is_refused():
-    with pytest.raises(ValueError, match="no convolution"):
-        take_bytes(nn.Sequential(nn.Conv2d(8, 8, 1)), MEAN, STD)
+class TwoReaders(nn.Module):
+    """Reads its image by a convolution and as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) + x
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_a_network_that_reads_its_image_otherwise_gets_it_normalised(traced):
+    network = TwoReaders().double()
+    images = RANDOM.integers(0, 256, (1, 16, 24, 3), np.uint8)
+    with torch.no_grad():
+        wanted = network(normalised(images))
+        changed = take_bytes(fx.symbolic_trace(network) if traced else network, MEAN, STD)
+        pixels = PixelTable(MEAN, torch.float32).look_up(images, 1, Buffers())
+        found = changed(pixels.double())
+    assert (found - wanted).abs().max() < 1e-6

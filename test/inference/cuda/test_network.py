@@ -7,7 +7,7 @@ from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import plain
 from bisenet_ros.inference.cuda.network import ConvBiasReLU, fast_network, join_bias_and_relu
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.engines.torch import fold_batch_norms
+from bisenet_ros.inference.fusion import inference_graph
 
 CPU = torch.device("cpu")
 
@@ -24,8 +24,7 @@ def network(small_weights):
 
 
 def test_joining_leaves_the_function_as_it_was(network):
-    slim = network.without_boosters().double()
-    fold_batch_norms(slim)
+    slim = inference_graph(network).double()
     images = torch.randn(1, 3, 32, 64, dtype=torch.float64)
     with torch.inference_mode():
         before = slim(images)
@@ -35,9 +34,8 @@ def test_joining_leaves_the_function_as_it_was(network):
 
 
 def test_every_convolution_with_a_relu_is_joined(network):
-    slim = network.without_boosters()
+    slim = inference_graph(network)
     relus = sum(isinstance(module, torch.nn.ReLU) for module in slim.modules())
-    fold_batch_norms(slim)
     join_bias_and_relu(slim, plain.bias_relu)
     joined = [module for module in slim.modules() if isinstance(module, ConvBiasReLU)]
     assert len(joined) == relus > 20

@@ -1,9 +1,12 @@
 """Every engine: the same masks, clear answers to what it cannot do, and a choice that is told."""
 
+import dataclasses
 import importlib
 import importlib.util
+import itertools
 import logging
 import sys
+import types
 
 import cv2
 import numpy as np
@@ -12,13 +15,13 @@ import torch
 
 from bisenet_ros.benchmark.frames import DRIVE, TOPICS
 from bisenet_ros.checkpoints import load
-from bisenet_ros.errors import ArgumentError, BisenetError, DataError
+from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.engines import selection as choose
-from bisenet_ros.inference.engines.onnx_runtime import CPU, CUDA, TENSORRT, providers
+from bisenet_ros.inference.engines import ENGINES, onnx_runtime, registry, selection
+from bisenet_ros.inference.engines.onnx_runtime import CPU, CUDA, TENSORRT, precisions, providers
 from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.ros.parameters.definition import ENGINES, PRECISIONS
+from bisenet_ros.ros.parameters.definition import PRECISIONS, Parameters
 from bisenet_ros.system.cpu import cpu_has_bf16
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -26,8 +29,9 @@ PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
 SIXTEEN_BIT = pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no bfloat16")
 ON_CPU = [
     pytest.param(engine, precision, marks=[SIXTEEN_BIT] if precision == "bf16" else [])
-    for engine, known in choose.ON_CPU.items()
-    for precision in known
+    for engine, spec in ENGINES.items()
+    if spec.installed
+    for precision in spec.precisions("cpu")
     if (engine, precision) != ("torch", "fp32")
 ]
 
@@ -41,7 +45,7 @@ def there(engine: str) -> None:
 def scores(weights, images: np.ndarray) -> torch.Tensor:
     """Logits by the plain network in float64."""
     network, card = load(weights)
-    network = network.without_boosters().double()
+    network = network.for_inference().double()
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255
     x = (x - torch.tensor(card.mean).view(3, 1, 1)) / torch.tensor(card.std).view(3, 1, 1)
     with torch.no_grad():
@@ -54,7 +58,7 @@ def test_logits_equal_the_plain_network(small_weights, engine, precision):
     images = np.random.default_rng(2).integers(0, 256, (2, 96, 128, 3), np.uint8)
     segmenter = Segmenter(small_weights, device="cpu", precision=precision, engine=engine)
     assert (segmenter.engine.name, segmenter.compute.precision) == (engine, precision)
-    found = segmenter.engine.path.engine(torch.from_numpy(images))
+    found = segmenter.engine.pipeline.engine(torch.from_numpy(images))
     wanted = scores(small_weights, images)
     assert found.shape == wanted.shape == (2, 3, 12, 16)
     assert found.dtype == torch.float32 and found.is_contiguous()
@@ -62,7 +66,7 @@ def test_logits_equal_the_plain_network(small_weights, engine, precision):
     assert (found - wanted).abs().max() < limit * wanted.abs().max()
 
 
-@pytest.mark.parametrize("engine", choose.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_batches_and_sizes_off_the_grid(small_weights, engine):
     there(engine)
     segmenter = Segmenter(small_weights, "cpu", "fp32", engine, input_size=(72, 104))
@@ -126,36 +130,39 @@ def test_masks_of_real_frames_differ_by_no_more_than_the_bar(
 
 
 def test_the_node_offers_the_engines_there_are():
-    assert ("auto", *choose.ENGINES) == ENGINES
-    known = {p for table in (choose.ON_CPU, choose.ON_CUDA) for row in table.values() for p in row}
+    choices = {item.name: item.metadata["choices"] for item in dataclasses.fields(Parameters)}
+    assert choices["engine"] == ("auto", *ENGINES)
+    kinds = itertools.product(ENGINES.values(), ("cpu", "cuda"))
+    known = {precision for spec, kind in kinds for precision in spec.precisions(kind)}
     assert set(PRECISIONS) == {"auto", *known}
 
 
 def test_the_choice_is_told(small_weights, caplog):
     caplog.set_level(logging.INFO, logger="bisenet_ros.inference")
     segmenter = Segmenter(small_weights, device="cpu")
-    assert segmenter.engine.name in choose.ENGINES and segmenter.engine.why
+    assert segmenter.engine.name in ENGINES and segmenter.engine.why
     assert f"engine {segmenter.engine.name} on cpu" in caplog.text
     assert segmenter.engine.why in caplog.text
 
 
 @pytest.mark.parametrize(("there", "taken"), [(True, ["openvino", "torch"]), (False, ["torch"])])
 def test_auto_takes_openvino_where_it_is_installed(monkeypatch, small_weights, there, taken):
-    monkeypatch.setattr(choose, "installed", lambda package: there)
-    names, why = choose.candidates(choose.Model.read(small_weights), "auto", "cpu")
+    monkeypatch.setattr(registry, "installed", lambda package: there)
+    names, why = selection.candidates(selection.read_model(small_weights), "auto", "cpu")
     assert names == taken and "fastest exact" in why
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    names, _ = choose.candidates(choose.Model.read(small_weights), "auto", "auto")
+    names, _ = selection.candidates(selection.read_model(small_weights), "auto", "auto")
     assert names == ["torch"]
 
 
 def test_an_engine_that_fails_leaves_auto_with_the_next(small_weights, monkeypatch, caplog):
     def fail(*_):
-        raise BisenetError("no such luck")
+        raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(choose, "_automatic", lambda _: (["onnxruntime", "torch"], "quick"))
-    monkeypatch.setitem(choose.LOADERS, "onnxruntime", fail)
+    first = dataclasses.replace(ENGINES["onnxruntime"], start=fail)
+    monkeypatch.setitem(ENGINES, "onnxruntime", first)
+    monkeypatch.setattr(selection, "_automatic", lambda _: (["onnxruntime", "torch"], "quick"))
     segmenter = Segmenter(small_weights, device="cpu")
     assert segmenter.engine.name == "torch" and "onnxruntime" in segmenter.engine.why
     assert "no such luck" in caplog.text
@@ -194,15 +201,15 @@ def test_what_an_engine_does_not_compute_is_refused(small_weights):
 
 
 def test_openvino_takes_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypatch):
-    model = choose.Model.read(small_weights)
+    model = selection.read_model(small_weights)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert choose.settle(model, "openvino", "auto", "fp32").device.type == "cpu"
-    assert choose.settle(model, "torch", "auto", "fp32").device.type == "cuda"
+    assert selection.settle(model, "openvino", "auto", "fp32").device.type == "cpu"
+    assert selection.settle(model, "torch", "auto", "fp32").device.type == "cuda"
     if not torch.version.cuda and importlib.util.find_spec("onnxruntime"):
-        assert choose.settle(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
-    with pytest.raises(ArgumentError, match="runs on the CPU only"):
-        choose.settle(model, "openvino", "cuda", "fp32")
+        assert selection.settle(model, "onnxruntime", "auto", "fp32").device.type == "cpu"
+    with pytest.raises(ArgumentError, match="does not run on cuda:0 here, only on cpu"):
+        selection.settle(model, "openvino", "cuda", "fp32")
 
 
 def test_without_a_compiler_the_compile_engine_says_so(small_weights, monkeypatch):
@@ -221,5 +228,17 @@ def test_providers_follow_device_and_build(monkeypatch, tmp_path):
     assert first[1]["trt_engine_cache_path"].startswith(str(tmp_path)) and len(rest) == 2
     with pytest.raises(ArgumentError, match="onnxruntime-gpu"):
         providers(Compute(gpu, "fp32"), [CPU])
-    with pytest.raises(ArgumentError, match="TensorRT only"):
-        providers(Compute(gpu, "fp16"), [CUDA, CPU])
+
+
+@pytest.mark.parametrize(
+    ("available", "on_cpu", "on_cuda"),
+    [
+        ([CPU], ("fp32",), ()),
+        ([CUDA, CPU], ("fp32",), ("fp32",)),
+        ([TENSORRT, CUDA, CPU], ("fp32",), ("fp16", "fp32")),
+    ],
+)
+def test_sixteen_bit_in_onnxruntime_takes_tensorrt(monkeypatch, available, on_cpu, on_cuda):
+    fake = types.SimpleNamespace(get_available_providers=lambda: available)
+    monkeypatch.setattr(onnx_runtime, "load_onnxruntime", lambda: fake)
+    assert (precisions("cpu"), precisions("cuda")) == (on_cpu, on_cuda)
