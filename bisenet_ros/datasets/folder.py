@@ -61,6 +61,13 @@ def open_folder(
     )
 
 
+def folder_splits(root: Path) -> list[str]:
+    """The names of the splits of a folder, see ``open_folder``."""
+    own = [path.parent.name for path in sorted(root.glob("*/images")) if path.is_dir()]
+    lists = [name for name in (*BY_SHARE, "test") if (root / f"{name}.txt").is_file()]
+    return own or lists or list(BY_SHARE)
+
+
 def _all_masks(root: Path) -> list[Path]:
     """The masks of every split."""
     folders = [root / "masks", *sorted(root.glob("*/masks"))]

@@ -14,6 +14,7 @@ from bisenet_ros.errors import ArgumentError, DataError
 
 Recognise = Callable[[Tree], "str | None"]
 AUTO = "auto"
+LABEL_WORDS = ("mask", "label", "ann", "gt", "seg")  # in names of folders
 SHOWN = 6  # kinds of files, folders
 
 
@@ -114,9 +115,7 @@ def advice(tree: Tree) -> str:
     masks = [name for name in tree.files if name.lower().endswith(".png")]
     if _has(tree, "images", IMAGES):
         beside = sorted(
-            folder
-            for folder in _tops(tree)
-            if folder != "images" and _has(tree, folder, (".png",))
+            folder for folder in _tops(tree) if folder != "images" and _has(tree, folder, (".png",))
         )
         if beside:
             return f"rename {beside[0]}/ to masks/ and write labels.yaml (docs/data.md)"
@@ -144,7 +143,7 @@ def _halves(tree: Tree) -> tuple[str, str] | None:
     for first, names in stems.items():
         for second, others in stems.items():
             pngs = all(n.lower().endswith(".png") for n in tree.below(second, IMAGES))
-            labels = any(word in second.casefold() for word in ("mask", "label", "ann", "gt", "seg"))
+            labels = any(word in second.casefold() for word in LABEL_WORDS)
             if first != second and names and names == others and pngs and labels:
                 return first, second
     return None

@@ -54,7 +54,10 @@ def samples_by_split(tree: Tree, options: DatasetOptions) -> dict[str, tuple[Sam
     splits: dict[str, tuple[Sample, ...]] = {}
     for split, names in lists.items():
         samples = []
-        for name in names:
+        for written in names:
+            name = written
+            if written.lower().endswith(IMAGES) and mask_names.find(written) is None:
+                name = stem(written)  # lists that people wrote have suffixes
             image, mask = image_names.find(name), mask_names.find(name)
             if mask is None and options.skip_unlabelled:
                 continue
@@ -110,7 +113,6 @@ def _names(tree: Tree, file: str) -> list[str]:
         name = line.strip().replace("\\", "/").strip('"')
         if not name or name.startswith("#"):
             continue
-        name = stem(name) if name.lower().endswith(IMAGES) else name
         if name in seen:
             raise DataError(f"{path} lists {name!r} twice; remove one of them")
         seen.add(name)
