@@ -21,7 +21,7 @@ from bisenet_ros.datasets.class_list import ClassList, class_list, rgb_colour
 from bisenet_ros.datasets.decoding import Colour
 from bisenet_ros.datasets.json_kinds import begins, ends, keys_in, some_json
 from bisenet_ros.datasets.json_stream import Span, entries, load_entry
-from bisenet_ros.datasets.names import stem
+from bisenet_ros.datasets.names import sample_name, stem
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.pictures import read_rgb
 from bisenet_ros.datasets.regions.canvas import Canvas
@@ -245,7 +245,7 @@ def _samples(tree: Tree, file: _File, options: DatasetOptions) -> tuple[Sample, 
         size = entry.get("height"), entry.get("width")
         whole = isinstance(size[0], int) and isinstance(size[1], int)
         regions = ImageRegions(spans, size if whole else None)  # type: ignore[arg-type]
-        samples.append(Sample(stem(found), tree.path(found), path, regions))
+        samples.append(Sample(sample_name(found), tree.path(found), path, regions))
     return tuple(samples)
 
 

@@ -63,7 +63,8 @@ def open_folder(
 
 def folder_splits(root: Path) -> list[str]:
     """The names of the splits of a folder, see ``open_folder``."""
-    own = [path.parent.name for path in sorted(root.glob("*/images")) if path.is_dir()]
+    own = [path.parent.name for path in sorted(root.glob("*/masks")) if path.is_dir()]
+    own = [name for name in own if (root / name / "images").is_dir()]
     lists = [name for name in (*BY_SHARE, "test") if (root / f"{name}.txt").is_file()]
     return own or lists or list(BY_SHARE)
 

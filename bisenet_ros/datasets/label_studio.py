@@ -24,7 +24,7 @@ from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.class_list import class_list, listed_names, names_in_order
 from bisenet_ros.datasets.json_kinds import begins, ends, keys_in, some_json
 from bisenet_ros.datasets.json_stream import Span, elements, load_entry
-from bisenet_ros.datasets.names import stem
+from bisenet_ros.datasets.names import sample_name
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.pictures import IMAGES, read_rgb
 from bisenet_ros.datasets.regions.canvas import Canvas
@@ -92,7 +92,7 @@ def index_label_studio(tree: Tree, options: DatasetOptions) -> AnnotatedSet:
         if image in samples:
             raise DataError(f"{path} has {image!r} in two tasks; keep one of them")
         labels.update(label for label, *_ in _regions(path, number, annotation))
-        samples[image] = Sample(stem(image), tree.path(image), path, span)
+        samples[image] = Sample(sample_name(image), tree.path(image), path, span)
     names, path_of_list = names_in_order(labels, listed_names(tree))
     classes = class_list(names, {}, path_of_list or path, drawn=True)
     return AnnotatedSet(

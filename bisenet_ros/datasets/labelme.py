@@ -21,7 +21,7 @@ from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.class_list import class_list, listed_names, names_in_order
 from bisenet_ros.datasets.json_kinds import begins, ends, keys_in, some_json
 from bisenet_ros.datasets.json_stream import LARGEST_ENTRY, load
-from bisenet_ros.datasets.names import Names, plain, stem
+from bisenet_ros.datasets.names import Names, plain, sample_name, stem
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.pictures import read_rgb
 from bisenet_ros.datasets.regions.canvas import Canvas, patch_from_text
@@ -72,7 +72,7 @@ def index_labelme(tree: Tree, options: DatasetOptions) -> AnnotatedSet:
             raise DataError(f"{path} belongs to {tree.path(image)}, as another file does; keep one")
         paired.add(image)
         split = _split(name)
-        splits.setdefault(split, []).append(Sample(stem(image), tree.path(image), path))
+        splits.setdefault(split, []).append(Sample(sample_name(image), tree.path(image), path))
     if not options.skip_unlabelled:
         for image in images.values():
             if image not in paired:

@@ -55,6 +55,16 @@ def plain(name: str) -> str:
     return posixpath.normpath(name.strip().replace("\\", "/"))
 
 
+# Folders that hold images in some format, and say nothing else.
+IMAGE_FOLDERS = frozenset({"images", "img", "data", "jpegimages"})
+
+
+def sample_name(image: str) -> str:
+    """What an image is called: its path without suffix and without folders such as images/."""
+    *folders, base = stem(image).split("/")
+    return "/".join([*(f for f in folders if f.casefold() not in IMAGE_FOLDERS), base])
+
+
 def stem(name: str) -> str:
     """The path without suffix; a name that starts with a dot has none."""
     return posixpath.splitext(name)[0]

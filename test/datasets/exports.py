@@ -1,4 +1,4 @@
-"""The same labelled images as each labelling tool exports them, written from the tools' own formats.
+"""The same labelled images as each labelling tool exports them, written from the tools' formats.
 
 Nothing of the package is used but the pictures: these are the other side of its readers.
 """
