@@ -24,7 +24,7 @@ IMAGES = drawn_images(2, 1)
 
 def made(root: Path, names: list[str], splits: dict[str, list[np.ndarray]]) -> dict:
     """Sets of ids that are held in memory, with images of noise."""
-    colours = tuple((7 * i, 250 - 3 * i, 40 + i) for i in range(len(names)))
+    colours = tuple((7 * i % 256, (250 - 3 * i) % 256, (40 + i) % 256) for i in range(len(names)))
     found = {}
     for split, masks in splits.items():
         samples = []
@@ -99,9 +99,8 @@ def test_unusual_classes_survive(tmp_path: Path, what: str, to: str):
     export(before, to, tmp_path / "out")
     labels, after = read(tmp_path / "out", to)
     assert labels.names == tuple(names)
-    assert [after["train"][f"train{i}"].tolist() for i in range(2)] == [
-        m.tolist() for m in masks[:2]
-    ]
+    for index in range(2):
+        assert np.array_equal(after["train"][f"train{index}"], masks[index])
     assert after["val"]["val0"].tolist() == masks[2].tolist()
 
 
@@ -179,7 +178,7 @@ def test_what_cvat_gets(tmp_path: Path):
         "# label:color_rgb:parts:actions",
         "# background: unlabelled",
         "background:0,0,0::",
-        "road:128,0,0::" if False else "road:0,250,40::",
+        "road:0,250,40::",
         "sky:7,247,41::",
         "car:14,244,42::",
     ]
@@ -201,7 +200,7 @@ def test_what_coco_gets(tmp_path: Path):
     road, car = data["annotations"]
     assert road["bbox"] == [1, 0, 2, 1] and road["area"] == 2 and road["category_id"] == 2
     # pycocotools 2.0.11 encodes the same masks as these texts.
-    assert road["segmentation"] == {"size": [2, 3], "counts": "2110"}
+    assert road["segmentation"] == {"size": [2, 3], "counts": "21100"}
     assert car["segmentation"] == {"size": [2, 3], "counts": "51"}
 
 
