@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "Score weights on labelled images: mIoU, every class, boundaries, confusion.",
     "benchmark": "Measure camera image to mask and overlay, paired with the usual pipeline.",
     "export": "Write the network as ONNX or OpenVINO IR; the node takes the file as weights.",
+    "data": "Say what a folder or zip of labelled images is, check it, show it, convert it.",
     "inspect": "Print what a weights file says of itself, after checking its tensors.",
 }
 

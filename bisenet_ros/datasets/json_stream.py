@@ -18,6 +18,7 @@ BLOCK = 1 << 20
 LARGEST_ENTRY = 1 << 28  # bytes; masks of large pictures are a few MB
 LARGEST_FILE = 1 << 26  # bytes of a file that is read at once, one image's labels
 _SPACE = " \t\r\n"
+_AFTER = frozenset(f",]}}{_SPACE}")  # what follows a value
 
 
 class Span(NamedTuple):
@@ -112,7 +113,7 @@ class _Scanner:
             self._file = self._path.open("rb")
         except OSError as error:
             raise DataError(f"{self._path} cannot be read: {error.strerror}") from error
-        self._more(BLOCK)
+        self._more(max(BLOCK, 3))
         if self._text.startswith("\u00ef\u00bb\u00bf"):  # UTF-8's byte order mark
             self._at = 3
         return self
@@ -167,7 +168,9 @@ class _Scanner:
         while True:
             try:
                 found, end = self._decoder.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._ended:  # a number at the edge may go on
+                # A number goes on if its next digits are still in the file.
+                whole = not isinstance(found, (int, float)) or self._text[end : end + 1] in _AFTER
+                if self._ended or (whole and end < len(self._text)):
                     break
             except json.JSONDecodeError as error:
                 if self._ended:

@@ -72,6 +72,27 @@ def read_palette(path: Path) -> np.ndarray | None:
     return None
 
 
+def check_whole(path: Path) -> None:
+    """See that a PNG or JPEG has its end; decoders differ in whether they mind.
+
+    Raises:
+        DataError: it is cut off, or is no such file.
+    """
+    content = _content(path)
+    if content.startswith(_PNG):
+        position = 8
+        while position + 12 <= len(content) and content[position + 4 : position + 8] != b"IEND":
+            position += 12 + struct.unpack(">I", content[position : position + 4])[0]
+        whole = position + 12 <= len(content)
+    else:
+        # The last scan is followed by the end of the image; what cameras append may come after.
+        whole = content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") > content.rfind(
+            b"\xff\xda"
+        )
+    if not whole:
+        raise DataError(f"{path} is cut off, or is no PNG or JPEG; copy it again")
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) as the file's head says, before a camera's rotation tag is obeyed.
 

@@ -64,7 +64,7 @@ def text_to_counts(text: str | bytes) -> list[int]:
     Raises:
         ValueError: a character is none of the 64, or the text ends within a number.
     """
-    data = text.encode("ascii", "replace") if isinstance(text, str) else text
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
     counts: list[int] = []
     number = digits = 0
     for character in data:
