@@ -86,9 +86,18 @@ def page(tiles: Sequence[Tile], labels: LabelSet, title: str, survey: dict[str, 
             for t in tiles
         ],
         classes=list(zip(survey["classes"], colours, strict=True)),
-        facts=[],
+        facts=[("Set", _facts(survey))],
         credit="",
     )
+
+
+def _facts(survey: dict[str, Any]) -> list[tuple[str, str]]:
+    sizes = [f"{s['width']} × {s['height']} ({s['images']})" for s in survey["sizes"]]
+    return [
+        ("format", survey["format"]),
+        ("images", ", ".join(f"{name} {count}" for name, count in survey["splits"].items())),
+        ("sizes", ", ".join(sizes[:6]) or "not read"),
+    ]
 
 
 def _pair(tile: Tile, labels: LabelSet) -> np.ndarray:

@@ -125,9 +125,7 @@ def test_progressive_pictures_are_whole(tmp_path: Path):
     check_whole(path)
 
 
-def pairs(
-    first: list[Fingerprint], second: list[Fingerprint]
-) -> list[tuple[str, int, str, int]]:
+def pairs(first: list[Fingerprint], second: list[Fingerprint]) -> list[tuple[str, int, str, int]]:
     return list(shared_between({"a": dict(enumerate(first)), "b": dict(enumerate(second))}))
 
 

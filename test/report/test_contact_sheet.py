@@ -7,7 +7,17 @@ import pytest
 from html_page import Page
 
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.report.contact_sheet import CAPTION, GAP, MARGIN, ROW, TILE, Tile, page, sheet, spread
+from bisenet_ros.report.contact_sheet import (
+    CAPTION,
+    GAP,
+    MARGIN,
+    ROW,
+    TILE,
+    Tile,
+    page,
+    sheet,
+    spread,
+)
 
 LABELS = LabelSet(("road", "a name, quite <long>"), ((250, 0, 0), (0, 0, 250)))
 
@@ -56,6 +66,8 @@ def test_the_legend_has_what_is_seen():
 def test_the_page_has_names_figures_and_problems():
     survey = {
         "format": "cvat",
+        "splits": {"train": 2},
+        "sizes": [{"width": 90, "height": 60, "images": 2}],
         "why": "it has labelmap.txt",
         "problems": [{"text": "a <b> is broken", "kind": "broken", "fatal": True}],
         "notes": [],
@@ -65,5 +77,6 @@ def test_the_page_has_names_figures_and_problems():
         ],
     }
     text = page(tiles(2), LABELS, "my set", survey)
+    assert len(Page(text).sources) == 2
     assert "a name, quite &lt;long&gt;" in text and "a &lt;b&gt; is broken" in text
     assert text.count("data:image/jpeg;base64,") == 2 and "50.00" in text
