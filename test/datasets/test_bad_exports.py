@@ -89,7 +89,7 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("cvat", replace("labelmap.txt", "230,60,50", "0,0,0"), "the same colour 0,0,0"),
     ("cvat", replace("labelmap.txt", "230,60,50", "230,60"), "labelmap.txt line 3 has the colour"),
     ("cvat", replace("labelmap.txt", "230,60,50", "230,60,500"), "line 3 has the colour"),
-    ("cvat", replace("labelmap.txt", "disc:230,60,50::", "disc"), "line 3 is 'disc'; expected name"),
+    ("cvat", replace("labelmap.txt", "disc:230,60,50::", "disc"), "line 3 is 'disc'; expected"),
     ("cvat", replace("ImageSets/Segmentation/Train.txt", "t1", "t0"), "Train.txt lists 't0' twice"),
     ("cvat", lambda r: (r / "labelmap.txt").write_bytes(b"\xff"), "labelmap.txt cannot be read"),
     # VOC
@@ -133,8 +133,8 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     # labelme
     ("labelme", remove("train/t0.json"), "train/t0.json is missing"),
     ("labelme", remove("train/t0.jpg"), "t0.json is of image 't0.jpg', which is not in"),
-    ("labelme", labelme_shape(points=[[0, 0], [5, 5]], shape_type="polygon"), "shape 1 .*2 corners"),
-    ("labelme", labelme_shape(points=[[99, 0], [199, 5], [99, 9]], shape_type="polygon"), "outside"),
+    ("labelme", labelme_shape(points=[[0, 0], [5, 5]], shape_type="polygon"), "2 corners"),
+    ("labelme", labelme_shape(points=[[99, 0], [199, 5], [99, 9]], shape_type=None), "outside"),
     ("labelme", labelme_shape(points=[[0, 0]], shape_type="circle"), "expected two of x and y"),
     ("labelme", labelme_shape(shape_type="cloud"), "'cloud' is none of labelme's"),
     ("labelme", labelme_shape(shape_type="mask", mask="%", points=[[0, 0], [1, 1]]), "not base64"),
@@ -152,7 +152,8 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("label_studio", studio(lambda t: t.append(t[0])), "'t0.jpg' in two tasks"),
     ("label_studio", studio_region(original_height=47), "region None|images of different sizes"),
     ("label_studio", studio_region(image_rotation=90), "turned by 90 degrees"),
-    ("label_studio", studio_region(value={"brushlabels": ["disc"], "rle": [0, 0]}, type="brushlabels"),
+    ("label_studio", studio_region(
+        value={"brushlabels": ["disc"], "rle": [0, 0]}, type="brushlabels"),
      "ends too early"),
     ("label_studio", studio_region(
         value={"polygonlabels": ["disc"], "points": [[0, 0], [9, 9]]}, type="polygonlabels"),
@@ -167,7 +168,7 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("supervisely", remove("train/ann/t0.jpg.json"), "train/ann/t0.jpg.json is missing"),
     ("supervisely", remove("train/img/t0.jpg"), "t0.jpg.json has no image in img/"),
     ("supervisely", object_of(lambda o: o.update(classTitle="sun")), "object 0 .*'sun' is not in"),
-    ("supervisely", object_of(lambda o: o["bitmap"].update(origin=[99, 99])), "object 0 .* outside"),
+    ("supervisely", object_of(lambda o: o["bitmap"].update(origin=[99, 99])), "0 .* outside"),
     ("supervisely", object_of(lambda o: o["bitmap"].update(data="AAAA")), "object 0 .* neither a"),
     ("supervisely", object_of(lambda o: o.pop("bitmap")), "object 0 of .*: no 'bitmap'"),
     ("supervisely", json_of("train/ann/t0.jpg.json", lambda d: d.pop("size")), "has no 'size'"),
