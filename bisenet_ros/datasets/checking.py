@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bisenet_ros.datasets.base import LabelledSet, size_mismatch
+from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.files import in_order
 from bisenet_ros.datasets.pictures import image_size, read_rgb
 from bisenet_ros.errors import DataError
@@ -95,10 +95,10 @@ def check(
 def _check_one(labelled: LabelledSet, index: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels of each id (256,) and (height, width) of one image."""
     sample = labelled.samples[index]
-    ids = labelled.decode(sample.label)
+    ids = labelled.decode(sample)
     size = image_size(sample.image)
     # The EXIF rotation is applied only on decoding, which is slow: decode only if the sizes in
     # the headers differ.
     if size != ids.shape and (size := read_rgb(sample.image).shape[:2]) != ids.shape:
-        raise size_mismatch(sample, ids.shape, size)
+        ids = labelled.fitted(sample, ids, size)
     return np.bincount(ids.reshape(-1), minlength=256), size

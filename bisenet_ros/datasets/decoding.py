@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.pictures import read_label
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED
@@ -31,13 +32,20 @@ class Decoder:
     colours: Mapping[Colour, int] = field(default_factory=dict)
     listed: str = "the set's list"
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """The classes of the sample's label file, see ``read``."""
+        return self.read(sample.label)
+
+    def read(self, path: Path) -> np.ndarray:
         """The file's classes, (H, W) uint8 with 255 for unlabelled.
 
         Raises:
             DataError: the file is unreadable, or contains an unlisted id or colour.
         """
-        pixels = read_label(path)
+        return self.of(read_label(path), path)
+
+    def of(self, pixels: np.ndarray, path: Path) -> np.ndarray:
+        """The classes of ids (H, W) or colours (H, W, 3), uint8, read from ``path``."""
         return self._of_ids(pixels, path) if pixels.ndim == 2 else self._of_colours(pixels, path)
 
     def _of_ids(self, pixels: np.ndarray, path: Path) -> np.ndarray:
@@ -50,7 +58,7 @@ class Decoder:
         if wrong.any():
             raise DataError(
                 f"{path} contains id {pixels[wrong > 0][0]} at {_first(wrong)}; {self.listed} has "
-                f"{_ranges(known)}: correct the file, or list the id"
+                f"{ranges(known)}: correct the file, or list the id"
             )
         return cv2.LUT(pixels, classes)
 
@@ -84,7 +92,7 @@ def _first(wrong: np.ndarray) -> str:
     return f"row {row}, column {column}"
 
 
-def _ranges(ids: Iterable[int]) -> str:
+def ranges(ids: Iterable[int]) -> str:
     """Ranges of numbers: "0 to 10 and 255"."""
     runs: list[list[int]] = []
     for number in sorted(ids):

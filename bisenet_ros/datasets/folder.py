@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bisenet_ros.datasets.base import LabelledSet, Sample
 from bisenet_ros.datasets.files import folders_in, images_in, label_of, labels_in
-from bisenet_ros.datasets.label_file import read_label_file
+from bisenet_ros.datasets.folder_masks import folder_masks
 from bisenet_ros.datasets.pictures import IMAGES, image_size
 from bisenet_ros.errors import ArgumentError, DataError
 
@@ -15,11 +15,14 @@ LABEL_FILE = "labels.yaml"
 BY_SHARE = ("train", "val")  # the splits if there are no lists
 
 
-def open_folder(root: Path, split: str, val_share: float = 0.2, seed: int = 1) -> LabelledSet:
-    """``root/images/**`` and ``root/masks/**`` with the same names, and ``root/labels.yaml``.
+def open_folder(
+    root: Path, split: str, val_share: float = 0.2, seed: int = 1, resize_masks: bool = False
+) -> LabelledSet:
+    """``root/images/**`` and ``root/masks/**`` of the same names, ``root/labels.yaml``.
 
-    Masks are PNGs of ids or of colours; see ``read_label_file`` for the format of labels.yaml.
-    The first of these that exists defines ``split``:
+    Masks are PNGs of ids of 8 or 16 bits, of colours, or with a palette (``MaskDecoder``);
+    ``read_label_file`` has the form of labels.yaml, and ``folder_masks`` says what masks of 0 and
+    255 mean. What belongs to ``split`` is decided by the first of these that is there:
 
     1. ``root/SPLIT/images`` and ``root/SPLIT/masks``;
     2. ``root/SPLIT.txt``, one name per line (its path below images/, with or without suffix);
@@ -32,15 +35,15 @@ def open_folder(root: Path, split: str, val_share: float = 0.2, seed: int = 1) -
     """
     if not 0 < val_share < 1:
         raise ArgumentError(f"val_share is {val_share}; expected a fraction between 0 and 1")
-    listed = read_label_file(root / LABEL_FILE)
+    listed = folder_masks(root / LABEL_FILE, _all_masks(root))
     own = root / split / "images"
     folder = own.parent if own.is_dir() else root
     images = images_in(
         folder / "images", f"images/NAME.jpg or .png there, or {root.name}/SPLIT/images/"
     )
+    masks = labels_in(folder / "masks")
     if folder == root:
         images = _part(root, images, split, val_share, seed)
-    masks = labels_in(folder / "masks")
     samples = tuple(
         Sample(name, path, label_of(name, masks, folder / "masks")) for name, path in images.items()
     )
@@ -48,12 +51,28 @@ def open_folder(root: Path, split: str, val_share: float = 0.2, seed: int = 1) -
     return LabelledSet(
         labels=listed.labels,
         samples=samples,
-        decode=listed.decoder(),
+        decode=listed.decode,
         resolution=listed.resolution or image_size(samples[0].image),
         source=f"{listed.source}; {named}" if listed.source else named,
         licence=listed.licence or "not stated",
         split=split,
+        resize_masks=resize_masks,
+        notes=listed.notes,
     )
+
+
+def folder_splits(root: Path) -> list[str]:
+    """The names of the splits of a folder, see ``open_folder``."""
+    own = [path.parent.name for path in sorted(root.glob("*/masks")) if path.is_dir()]
+    own = [name for name in own if (root / name / "images").is_dir()]
+    lists = [name for name in (*BY_SHARE, "test") if (root / f"{name}.txt").is_file()]
+    return own or lists or list(BY_SHARE)
+
+
+def _all_masks(root: Path) -> list[Path]:
+    """The masks of every split."""
+    folders = [root / "masks", *sorted(root.glob("*/masks"))]
+    return [path for folder in folders for path in labels_in(folder).values()]
 
 
 def _part(

@@ -91,10 +91,10 @@ def read_label_file(path: Path) -> LabelFile:
 
 def _check_ids(ids: tuple[Any, ...], path: Path) -> None:
     for number in ids:
-        if not _is_byte(number) or ids.count(number) > 1:
+        if not _is_id(number) or ids.count(number) > 1:
             raise DataError(
                 f"{path} lists id {number!r} {ids.count(number)}×; expected each id once, "
-                "as a whole number from 0 to 255"
+                "as a whole number from 0 to 65535"
             )
 
 
@@ -115,6 +115,11 @@ def _resolution(value: Any, path: Path) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise DataError(f"{path} has resolution {value!r}; expected [height, width] in pixels")
     return sides[0], sides[1]
+
+
+def _is_id(value: Any) -> bool:
+    """Masks may have 16 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF
 
 
 def _is_byte(value: Any) -> bool:

@@ -27,8 +27,10 @@ def read_rgb(path: Path) -> np.ndarray:
         ) from error
 
 
-def read_label(path: Path) -> np.ndarray:
+def read_label(path: Path, deep: bool = False) -> np.ndarray:
     """Contents of a label file: ids (H, W) uint8, or colours (H, W, 3) uint8 RGB.
+
+    With ``deep``, ids of one channel of 16 bits are given as uint16.
 
     An indexed PNG gives its indices, since labelling tools store the ids there; its palette is
     ignored.
@@ -46,6 +48,8 @@ def read_label(path: Path) -> np.ndarray:
         raise DataError(
             f"{path} cannot be read as a label; expected a complete PNG file"
         ) from error
+    if deep and image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16)
     if image.mode in SIXTEEN_BIT or _bits(content) == 16:
         raise DataError(f"{path} has 16 bits per channel; expected 8-bit ids or 8-bit RGB colours")
     if image.mode in ("P", "L"):
@@ -53,6 +57,40 @@ def read_label(path: Path) -> np.ndarray:
     if image.mode == "1":
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB"))  # a fourth channel is opacity
+
+
+def read_palette(path: Path) -> np.ndarray | None:
+    """The colours (n, 3) uint8 RGB of an indexed PNG, None for any other file."""
+    try:
+        with Image.open(path) as image:
+            if image.mode != "P":
+                return None
+            return np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be read as a label; expected a complete PNG file"
+        ) from error
+
+
+def check_whole(path: Path) -> None:
+    """See that a PNG or JPEG is complete: Pillow decodes every byte and minds what is missing.
+
+    Raises:
+        DataError: it is cut off, or is no such file.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(_content(path))) as image:
+                image.load()
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise DataError(f"{path} is cut off, or is not a PNG or JPEG; copy it again") from error
 
 
 def image_size(path: Path) -> tuple[int, int]:

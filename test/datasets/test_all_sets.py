@@ -17,8 +17,8 @@ from bisenet_ros.system.share import share_file
 
 
 def test_options_that_do_not_fit(camvid: Path):
-    with pytest.raises(ArgumentError, match="'voc'; expected one of camvid, cityscapes"):
-        open_set("voc", camvid, "train")
+    with pytest.raises(ArgumentError, match="'kitti'; expected one of auto, camvid"):
+        open_set("kitti", camvid, "train")
     with pytest.raises(ArgumentError, match="stuff_only is set for camvid"):
         open_set("camvid", camvid, "train", DatasetOptions(stuff_only=True))
     for share in (0, 1, -0.1):

@@ -98,7 +98,7 @@ def test_masks_of_0_and_255(tmp_path: Path):
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": "one"}]}, "lists id 'one'"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "color": [10, 20, 30]}]}, r"\(10, 20, 30\) 2×"),
         ({"ignore": [2]}, "lists id 2 2×"),
-        ({"ignore": [256]}, "lists id 256"),
+        ({"ignore": [65536]}, "lists id 65536"),
         ({"ignore": 11}, "has ignore: 11; expected a list"),
         ({"ignore": [[0, 0]]}, r"ignores colour \(0, 0\)"),
         ({"resolution": "large"}, "has resolution 'large'"),

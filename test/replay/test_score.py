@@ -25,7 +25,7 @@ from bisenet_ros.recordings.media_frames import open_frames
 from bisenet_ros.replay.outputs import write_frames, write_metrics
 from bisenet_ros.replay.predictor import FunctionPredictor, Prediction, SegmenterPredictor
 from bisenet_ros.replay.score import ScoreOptions, bare_rate, score
-from bisenet_ros.ros.evaluation.scorer import Frame, Scorer
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 
 LABELS = LabelSet(("floor", "wall", "thing"), ((10, 20, 30), (200, 0, 0), (0, 0, 250)))
 START = 1_700_000_000 * 10**9
@@ -114,7 +114,7 @@ def test_the_scores_are_those_of_the_live_scorer(bag: Path):
     for frame in read_frames(opened(bag)):
         mask, _ = threshold(frame.image, frame.order)
         size = {"width": SHAPE[1], "height": SHAPE[0], "encoding": "mono8", "frame_id": "camera"}
-        live.add_mask(mask, Frame(frame.stamp_ns, 0.0, 0.0, **size))
+        live.add_mask(mask, ScoredFrame(frame.stamp_ns, 0.0, 0.0, **size))
         live.add_label(frame.stamp_ns, frame.truth)
     assert live.figures(LABELS)["miou"] == found.miou
     assert live.figures(LABELS)["confusion"] == found.confusion.tolist()

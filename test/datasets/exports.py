@@ -1,0 +1,472 @@
+"""The same labelled images as each labelling tool exports them, written from the tools' formats.
+
+Nothing of the package is used but the pictures: these are the other side of its readers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from bisenet_ros.datasets.synthetic_shapes import CLASSES, picture
+
+SIZE = (48, 72)
+NAMES = tuple(CLASSES)
+COLOURS = ((0, 0, 0), *list(CLASSES.values())[1:])  # CVAT's background is black
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One image: its name, its split, RGB (H, W, 3) and ids (H, W)."""
+
+    name: str
+    split: str
+    image: np.ndarray
+    ids: np.ndarray
+
+
+def drawn_images(train: int = 4, val: int = 2, size: tuple[int, int] = SIZE) -> list[Drawn]:
+    """Shapes of five classes on a background; one lies over another in most."""
+    images = []
+    for split, count in (("train", train), ("val", val)):
+        for index in range(count):
+            part = int(split == "val")
+            image, ids = picture(size, np.random.default_rng([3, part, index]))
+            images.append(Drawn(f"{split[0]}{index}", split, image, ids))
+    return images
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+
+write_image = write_png  # by the suffix
+
+
+def write_palette(path: Path, ids: np.ndarray, colours: list[tuple[int, int, int]]) -> None:
+    """A PNG with a palette of as many colours as are given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    rows = b"".join(b"\0" + row.tobytes() for row in ids.astype(np.uint8))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", ids.shape[1], ids.shape[0], 8, 3, 0, 0, 0))
+        + chunk(b"PLTE", bytes(part for colour in colours for part in colour))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def voc_colours(count: int = 256) -> list[tuple[int, int, int]]:
+    """The first colours of PASCAL VOC, as its published table begins, by its rule."""
+    table = []
+    for index in range(count):
+        bits = f"{index:024b}"[::-1]
+        table.append(
+            tuple(sum(int(bits[3 * k + c]) << (7 - k) for k in range(8)) for c in range(3))
+        )
+    return table  # type: ignore[return-value]
+
+
+# Regions as corners: traced along the pixels' edges, so that nothing is lost.
+
+
+def rings(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """The outlines of a mask and of its holes, corners (x, y) each."""
+    padded = np.pad(mask.astype(bool), 1)
+    steps: dict[tuple[int, int], list[tuple[int, int]]] = {}
+
+    def edge(start: tuple[int, int], end: tuple[int, int]) -> None:
+        steps.setdefault(start, []).append(end)
+
+    for row, column in np.argwhere(padded).tolist():
+        x, y = column - 1, row - 1
+        if not padded[row - 1, column]:
+            edge((x, y), (x + 1, y))
+        if not padded[row, column + 1]:
+            edge((x + 1, y), (x + 1, y + 1))
+        if not padded[row + 1, column]:
+            edge((x + 1, y + 1), (x, y + 1))
+        if not padded[row, column - 1]:
+            edge((x, y + 1), (x, y))
+    found = []
+    while steps:
+        start = next(iter(steps))
+        ring, here = [start], _leave(steps, start)
+        while here != start:
+            ring.append(here)
+            here = _leave(steps, here)
+        found.append(ring)
+    return found
+
+
+def _leave(
+    steps: dict[tuple[int, int], list[tuple[int, int]]], place: tuple[int, int]
+) -> tuple[int, int]:
+    ends = steps[place]
+    end = ends.pop()
+    if not ends:
+        del steps[place]
+    return end
+
+
+def joined(parts: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """Several rings as one polygon: there and back along the same line counts twice, so not at all.
+
+    People cut holes into polygons in this way.
+    """
+    first = parts[0][0]
+    corners: list[tuple[int, int]] = []
+    for ring in parts:
+        corners += [*ring, ring[0], first]
+    return corners
+
+
+def flat(corners: list[tuple[int, int]]) -> list[float]:
+    return [float(part) for corner in corners for part in corner]
+
+
+# The formats
+
+
+def folder(root: Path, images: list[Drawn]) -> Path:
+    for one in images:
+        write_image(root / f"images/{one.name}.jpg", one.image)
+        write_png(root / f"masks/{one.name}.png", one.ids)
+    for split in ("train", "val"):
+        names = [one.name for one in images if one.split == split]
+        (root / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    write_classes(root)
+    return root
+
+
+def write_classes(root: Path, **more: Any) -> None:
+    classes = [
+        {"name": name, "color": list(colour)} for name, colour in zip(NAMES, COLOURS, strict=True)
+    ]
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes, **more}))
+
+
+def folder_of_colours(root: Path, images: list[Drawn]) -> Path:
+    folder(root, images)
+    for one in images:
+        write_png(root / f"masks/{one.name}.png", np.array(COLOURS, np.uint8)[one.ids])
+    return root
+
+
+def folder_of_palettes(root: Path, images: list[Drawn]) -> Path:
+    """As a drawing program saves them: colours in the order of their use."""
+    folder(root, images)
+    for one in images:
+        order = np.random.default_rng(len(one.name)).permutation(len(NAMES))
+        numbers = np.argsort(order)[one.ids]
+        write_palette(root / f"masks/{one.name}.png", numbers, [COLOURS[i] for i in order])
+    return root
+
+
+def folder_of_16_bits(root: Path, images: list[Drawn]) -> Path:
+    folder(root, images)
+    for one in images:
+        write_png(root / f"masks/{one.name}.png", one.ids.astype(np.uint16) * 1000)
+    classes = [
+        {"name": name, "color": list(colour), "id": 1000 * index}
+        for index, (name, colour) in enumerate(zip(NAMES, COLOURS, strict=True))
+    ]
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    return root
+
+
+def cvat(root: Path, images: list[Drawn]) -> Path:
+    """Segmentation mask 1.1 of a task with the subsets that CVAT offers."""
+    lines = "".join(
+        f"{name}:{','.join(map(str, colour))}::\n"
+        for name, colour in zip(NAMES, COLOURS, strict=True)
+    )
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + lines)
+    for one in images:
+        write_image(root / f"JPEGImages/{one.name}.jpg", one.image)
+        write_png(root / f"SegmentationClass/{one.name}.png", np.array(COLOURS, np.uint8)[one.ids])
+        objects = np.array(voc_colours(len(NAMES)), np.uint8)[one.ids]
+        write_png(root / f"SegmentationObject/{one.name}.png", objects)
+    _lists(root, images, {"train": "Train", "val": "Validation"})
+    return root
+
+
+def _lists(root: Path, images: list[Drawn], called: dict[str, str]) -> None:
+    place = root / "ImageSets/Segmentation"
+    place.mkdir(parents=True)
+    for split, name in called.items():
+        names = [one.name for one in images if one.split == split]
+        (place / f"{name}.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+def voc(root: Path, images: list[Drawn]) -> Path:
+    for one in images:
+        write_image(root / f"JPEGImages/{one.name}.jpg", one.image)
+        write_palette(root / f"SegmentationClass/{one.name}.png", one.ids, voc_colours())
+    (root / "class_names.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    _lists(root, images, {"train": "train", "val": "val", "both": "trainval"})
+    names = "".join(f"{one.name}\n" for one in images)
+    (root / "ImageSets/Segmentation/trainval.txt").write_text(names)
+    return root
+
+
+def roboflow(root: Path, images: list[Drawn]) -> Path:
+    for one in images:
+        place = root / {"train": "train", "val": "valid"}[one.split]
+        write_image(place / f"{one.name}_png.rf.0f3a.jpg", one.image)
+        write_png(place / f"{one.name}_png.rf.0f3a_mask.png", one.ids)
+        rows = "".join(f"{index}, {name}\n" for index, name in enumerate(NAMES))
+        (place / "_classes.csv").write_text("Pixel Value, Class\n" + rows)
+    (root / "README.roboflow.txt").write_text("exported\n")
+    return root
+
+
+def regions_in_order(ids: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(id, mask) of what somebody draws: later regions lie over earlier ones.
+
+    All but the last reach below those that follow, as hand-drawn ones do.
+    """
+    found = []
+    below = np.zeros(ids.shape, bool)
+    for id in sorted(set(np.unique(ids).tolist()) - {0}, reverse=True):
+        mask = (ids == id) | (cv2.dilate((ids == id).astype(np.uint8), np.ones((3, 3))) & below > 0)
+        found.append((id, mask))
+        below |= ids == id
+    return found[::-1]
+
+
+def coco(root: Path, images: list[Drawn], how: str = "polygons") -> Path:
+    """CVAT's COCO 1.0: categories from 1, no background; polygons or run lengths."""
+    for split in ("train", "val"):
+        entries: list[dict[str, Any]] = []
+        drawn: list[dict[str, Any]] = []
+        for number, one in enumerate((o for o in images if o.split == split), 1):
+            write_image(root / f"images/{one.name}.jpg", one.image)
+            entries.append(
+                {
+                    "id": number,
+                    "width": one.ids.shape[1],
+                    "height": one.ids.shape[0],
+                    "file_name": f"{one.name}.jpg",
+                    "license": 0,
+                    "coco_url": "",
+                }
+            )
+            for id, mask in regions_in_order(one.ids):
+                drawn.append(
+                    {
+                        "id": len(drawn) + 1,
+                        "image_id": number,
+                        "category_id": id,
+                        "segmentation": coco_region(mask, how),
+                        "area": float(mask.sum()),
+                        "bbox": [0.0, 0.0, 1.0, 1.0],
+                        "iscrowd": int(how == "counts"),
+                    }
+                )
+        categories = [
+            {"id": id, "name": name, "supercategory": ""} for id, name in enumerate(NAMES) if id
+        ]
+        text = json.dumps(
+            {
+                "licenses": [{"name": "", "id": 0, "url": ""}],
+                "info": {"contributor": "", "description": ""},
+                "categories": categories,
+                "images": entries,
+                # Crowds are laid down first, in the file's order; here all are.
+                "annotations": drawn,
+            }
+        )
+        place = root / "annotations"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"instances_{split}.json").write_text(text)
+    return root
+
+
+def coco_region(mask: np.ndarray, how: str) -> Any:
+    if how == "polygons":
+        return [flat(joined(rings(mask)))]
+    counts, value = [], False
+    run = 0
+    for pixel in mask.T.reshape(-1).tolist():
+        if pixel != value:
+            counts.append(run)
+            run, value = 0, pixel
+        run += 1
+    return {"size": list(mask.shape), "counts": [*counts, run]}
+
+
+def coco_counts(root: Path, images: list[Drawn]) -> Path:
+    return coco(root, images, "counts")
+
+
+def labelme(root: Path, images: list[Drawn]) -> Path:
+    for one in images:
+        place = root / one.split
+        write_image(place / f"{one.name}.jpg", one.image)
+        shapes: list[dict[str, Any]] = []
+        for id, mask in regions_in_order(one.ids):
+            shape = {"label": NAMES[id], "group_id": None, "description": "", "flags": {}}
+            if id % 2:
+                corners = [list(map(float, corner)) for corner in joined(rings(mask))]
+                shapes.append({**shape, "points": corners, "shape_type": "polygon", "mask": None})
+            else:
+                shapes.append({**shape, **labelme_mask(mask)})
+        data = {
+            "version": "5.8.1",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": f"{one.name}.jpg",
+            "imageData": None,
+            "imageHeight": one.ids.shape[0],
+            "imageWidth": one.ids.shape[1],
+        }
+        (place / f"{one.name}.json").write_text(json.dumps(data, indent=2))
+    lines = ["__ignore__", "_background_", *NAMES[1:]]
+    (root / "labels.txt").write_text("".join(f"{line}\n" for line in lines))
+    return root
+
+
+def labelme_mask(mask: np.ndarray) -> dict[str, Any]:
+    rows, columns = np.nonzero(mask)
+    x0, y0, x1, y1 = columns.min(), rows.min(), columns.max(), rows.max()
+    patch = mask[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8)
+    text = base64.b64encode(cv2.imencode(".png", patch)[1].tobytes()).decode()
+    points = [[float(x0), float(y0)], [float(x1), float(y1)]]
+    return {"points": points, "shape_type": "mask", "mask": text}
+
+
+def label_studio(root: Path, images: list[Drawn]) -> Path:
+    """Uploaded images keep eight digits in front; brush strokes and polygons."""
+    tasks: list[dict[str, Any]] = []
+    for number, one in enumerate(images, 1):
+        write_image(root / f"{one.name}.jpg", one.image)
+        height, width = one.ids.shape
+        results: list[dict[str, Any]] = []
+        for id, mask in regions_in_order(one.ids):
+            kind = "polygonlabels" if id % 2 else "brushlabels"
+            corners = [[100 * x / width, 100 * y / height] for x, y in joined(rings(mask))]
+            value: dict[str, Any] = (
+                {"points": corners, "closed": True}
+                if id % 2
+                else {"format": "rle", "rle": label_studio_rle(mask)}
+            )
+            results.append(
+                {
+                    "original_width": width,
+                    "original_height": height,
+                    "image_rotation": 0,
+                    "value": {**value, kind: [NAMES[id]]},
+                    "id": f"r{number}_{id}",
+                    "from_name": "tag",
+                    "to_name": "image",
+                    "type": kind,
+                    "origin": "manual",
+                }
+            )
+        # The strokes of an annotator who gave up, and those of the one who did not.
+        annotations = [
+            {"id": 2 * number, "was_cancelled": True, "result": results[:1]},
+            {"id": 2 * number + 1, "was_cancelled": False, "result": results},
+        ]
+        tasks.append(
+            {
+                "id": number,
+                "annotations": annotations,
+                "file_upload": f"0a1b2c3d-{one.name}.jpg",
+                "drafts": [],
+                "predictions": [],
+                "data": {"image": f"/data/upload/1/0a1b2c3d-{one.name}.jpg"},
+                "meta": {},
+            }
+        )
+    (root / "project-1-at-2026-05-01.json").write_text(json.dumps(tasks))
+    (root / "labels.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    return root
+
+
+def label_studio_rle(mask: np.ndarray) -> list[int]:
+    """Runs of RGBA, where only the opacity differs from black, bit by bit."""
+    values = np.repeat(mask.reshape(-1).astype(int) * 255, 4)
+    sizes = (3, 4, 8, 16)
+    bits = f"{len(values):032b}" + f"{8 - 1:05b}" + "".join(f"{size - 1:04b}" for size in sizes)
+    at = 0
+    while at < len(values):
+        end = at + 1
+        while end < len(values) and values[end] == values[at] and end - at < 1 << 16:
+            end += 1
+        which = next(i for i, size in enumerate(sizes) if end - at <= 1 << size)
+        length = end - at
+        if length == 1:  # the flag for values that are each written out
+            bits += f"0{which:02b}{0:0{sizes[which]}b}{values[at]:08b}"
+        else:
+            bits += f"1{which:02b}{length - 1:0{sizes[which]}b}{values[at]:08b}"
+        at = end
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
+
+
+def supervisely(root: Path, images: list[Drawn]) -> Path:
+    classes = [
+        {"title": name, "shape": "any", "color": "#{:02x}{:02x}{:02x}".format(*colour)}
+        for name, colour in zip(NAMES, COLOURS, strict=True)
+    ]
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "meta.json").write_text(json.dumps({"classes": classes, "tags": []}))
+    for one in images:
+        write_image(root / one.split / "img" / f"{one.name}.jpg", one.image)
+        objects = []
+        for id, mask in regions_in_order(one.ids):
+            rows, columns = np.nonzero(mask)
+            x0, y0 = int(columns.min()), int(rows.min())
+            patch = mask[y0 : rows.max() + 1, x0 : columns.max() + 1].astype(np.uint8) * 255
+            content = zlib.compress(cv2.imencode(".png", patch)[1].tobytes())
+            data = base64.b64encode(content).decode()
+            objects.append(
+                {
+                    "classTitle": NAMES[id],
+                    "geometryType": "bitmap",
+                    "bitmap": {"data": data, "origin": [x0, y0]},
+                    "tags": [],
+                }
+            )
+        height, width = one.ids.shape
+        note = {"description": "", "tags": [], "size": {"height": height, "width": width}}
+        place = root / one.split / "ann"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{one.name}.jpg.json").write_text(json.dumps({**note, "objects": objects}))
+    return root
+
+
+FORMATS = {
+    "folder": (folder, "folder"),
+    "folder_of_colours": (folder_of_colours, "folder"),
+    "folder_of_palettes": (folder_of_palettes, "folder"),
+    "folder_of_16_bits": (folder_of_16_bits, "folder"),
+    "cvat": (cvat, "cvat"),
+    "voc": (voc, "voc"),
+    "roboflow": (roboflow, "roboflow"),
+    "coco": (coco, "coco"),
+    "coco_counts": (coco_counts, "coco"),
+    "labelme": (labelme, "labelme"),
+    "label_studio": (label_studio, "label-studio"),
+    "supervisely": (supervisely, "supervisely"),
+}
