@@ -93,6 +93,8 @@ def command_line(context: typer.Context) -> str:
         if source is None or source.name != "COMMANDLINE":
             continue
         value = context.params[option.name or ""]
-        words.append(option.secondary_opts[0] if value is False else option.opts[0])
-        words += [] if isinstance(value, bool) else [str(value)]
+        name = option.secondary_opts[0] if value is False else option.opts[0]
+        for each in value if isinstance(value, list | tuple) else [value]:
+            words += [] if option.param_type_name == "argument" else [name]
+            words += [] if isinstance(each, bool) else [str(each)]
     return f"{context.command_path} {shlex.join(words)}".rstrip()

@@ -60,9 +60,9 @@ def test_it_writes_what_the_node_takes_and_says_what_it_did(folder, tmp_path, ca
     assert convert(folder, out, "--json", facts) == 0
     network, card = load(out)
     assert card.labels.names == ("floor", "wall", "thing") and card.resolution == (64, 96)
-    assert (
-        card.command.startswith("python -m bisenet_ros convert ") and "--size 64x96" in card.command
-    )
+    words, start = shlex.split(card.command), ["python", "-m", "bisenet_ros", "convert"]
+    assert words[:6] == [*start, str(folder / "model.pth"), str(out)]
+    assert words[words.index("--size") + 1] == "64x96" and "--source" not in words
     assert network.stride == 8
     said = json.loads(facts.read_text())
     assert said["source"] == "coincheung" and said["unwrapped"] == ["state_dict", "module."]
@@ -91,11 +91,21 @@ def test_the_mask_of_a_photo_is_drawn_beside_the_weights(folder, tmp_path):
 
 def test_options_and_normalisation_reach_the_card(folder, tmp_path):
     out = tmp_path / "out.safetensors"
-    words = ("--option", "aggregation=bilinear", "--mean", "0.1,0.2,0.3", "--std", "0.4,0.5,0.6")
+    words = (
+        "--option",
+        "aggregation=bilinear",
+        "--option",
+        "depth=1",
+        "--mean",
+        "0.1,0.2,0.3",
+        "--std",
+        "0.4,0.5,0.6",
+    )
     assert convert(folder, out, *words, "--source", "coincheung") == 0
     card = load(out)[1]
     assert card.options["aggregation"] == "bilinear"
     assert (card.mean, card.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert "--option aggregation=bilinear --option depth=1" in card.command
 
 
 def test_an_existing_file_is_replaced_only_by_a_whole_one(folder, tmp_path, capsys):

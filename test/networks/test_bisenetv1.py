@@ -120,7 +120,7 @@ def test_training_mode_returns_auxiliary_logits_and_every_parameter_learns():
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_single_image_cannot_be_trained_on_and_the_message_says_why(fusion):
     made = network(num_classes=2, channels=16, fusion=fusion)
-    with pytest.raises(ValueError, match="1 image.*at least 2.*global mean"):
+    with pytest.raises(ValueError, match="batch of 1;.*at least 2 images.*global pooling"):
         made(torch.randn(1, 3, 64, 64))
     assert made.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 2, 8, 8)
 
