@@ -42,6 +42,7 @@ class SegmentationNetwork(nn.Module):
         auxiliary_weight: the paper's weight of each auxiliary loss.
         smallest_batch: images that a training step needs; 2 where a batch norm follows a global
             mean, since it would see one value per channel of a single image.
+        one_more_than: if given, H and W may also be one more than multiples of it.
     """
 
     architecture: str
@@ -52,6 +53,7 @@ class SegmentationNetwork(nn.Module):
     auxiliary_prefixes: tuple[str, ...] = ("aux",)
     auxiliary_weight: float = 1.0
     smallest_batch: int = 1
+    one_more_than: int | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -59,7 +61,7 @@ class SegmentationNetwork(nn.Module):
 
     def check_size(self, images: Tensor) -> None:
         """Raise ValueError unless height and width are positive multiples of ``multiple``."""
-        check_size(images, self.multiple, type(self).__name__)
+        check_size(images, self.multiple, type(self).__name__, self.one_more_than)
 
     def check_batch(self, images: Tensor) -> None:
         """Raise ValueError if training on fewer images than ``smallest_batch``."""
