@@ -42,6 +42,7 @@ class SegmentationNetwork(nn.Module):
         auxiliary_weight: the paper's weight of each auxiliary loss.
         smallest_batch: minimum batch size in training; 2 where a batch norm follows global
             pooling, since a single image would give it one value per channel.
+        one_more_than: if given, H and W may also be one more than multiples of it.
     """
 
     architecture: str
@@ -52,6 +53,7 @@ class SegmentationNetwork(nn.Module):
     auxiliary_prefixes: tuple[str, ...] = ("aux",)
     auxiliary_weight: float = 1.0
     smallest_batch: int = 1
+    one_more_than: int | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -59,7 +61,7 @@ class SegmentationNetwork(nn.Module):
 
     def check_size(self, images: Tensor) -> None:
         """Raise ValueError unless height and width are positive multiples of ``multiple``."""
-        check_size(images, self.multiple, type(self).__name__)
+        check_size(images, self.multiple, type(self).__name__, self.one_more_than)
 
     def check_batch(self, images: Tensor) -> None:
         """Raise ValueError in training mode on a batch of fewer than ``smallest_batch`` images."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from bisenet_ros.networks.aspp import AuxiliaryHead
 from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput, check_size
+from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
 from bisenet_ros.networks.checks import check_choices, check_tuple, check_whole_numbers
 from bisenet_ros.networks.layers import ConvBNReLU, initialise
 
@@ -75,6 +75,8 @@ class PSPNet(SegmentationNetwork):
         self.config = config
         self.stride = config.output_stride
         self.smallest_batch = 2 if 1 in config.bins else 1
+        # With aligned corners a map spans stride·k + 1 pixels: semseg trains on 473 and 713.
+        self.one_more_than = self.stride if config.align_corners else None
         self.backbone = build_backbone(
             config.backbone, config.output_stride, config.backbone_options
         )
@@ -86,15 +88,6 @@ class PSPNet(SegmentationNetwork):
         if config.auxiliary:
             self.aux_classifier = AuxiliaryHead(channels.stride16, config.num_classes)
         self._initialise()
-
-    def check_size(self, images: Tensor) -> None:
-        """See :meth:`SegmentationNetwork.check_size`.
-
-        Where corners are aligned, one pixel more than a multiple of the stride is right, too:
-        semseg's networks are trained on such crops (473, 713).
-        """
-        also = self.stride if self.config.align_corners else None
-        check_size(images, self.multiple, type(self).__name__, one_more_than=also)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)

@@ -34,7 +34,8 @@ class ResNetConfig:
             strides of the last one or two stages (ResNet-18 has no dilated form here).
         first_block_dilation: dilation of the first block of a dilated stage: that of the
             ``previous`` stage (torchvision, mmsegmentation) or the stage's ``own`` (semseg, the
-            Caffe models).
+            Caffe models). It computes what the strided network does if it is ``previous`` with
+            the stride on the 3×3, ``own`` with the stride on the 1×1.
         stride_on: which convolution of a bottleneck carries the stride: ``3x3``, or ``1x1`` as in
             the paper and the Caffe models.
         stem_channels: one number for the 7×7 stem, three for the deep one of 3×3 convolutions:

@@ -89,6 +89,7 @@ def lose_relu(network):
         ("deeplabv3", dilate_first_block),
         ("deeplabv3", swap_branches),
         ("deeplabv3", lose_pooling),
+        ("deeplabv3", lose_relu),
         ("pspnet", lose_bias),
         ("deeplabv3plus", lose_bias),
         ("deeplabv3plus mobilenetv2", swap_branches),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import deeplab_cases
 import numpy as np
@@ -148,7 +149,7 @@ def test_no_rule_of_a_table_is_idle_or_ambiguous(manifest):
     match = deeplab_cases.detect(manifest, tensors)
     used: set[Rule] = set()
     for key in tensors:
-        (name,) = [rule for rule in match.table if __import__("re").fullmatch(rule.pattern, key)]
+        (name,) = [rule for rule in match.table if re.fullmatch(rule.pattern, key)]
         used.add(name)
     assert used == set(match.table)
 
@@ -277,7 +278,6 @@ class TestBackbones:
         match = torchvision.detect_backbone(tensors)
         assert match is not None
         assert (match.architecture, match.num_classes) == (backbone, 1000)
-        import re
 
         left = [
             key for key in tensors if not any(re.fullmatch(r.pattern, key) for r in match.table)
