@@ -40,7 +40,7 @@ def evaluate(
     ] = None,
     dataset: Annotated[
         str, typer.Option(help="how the folder is laid out: " + ", ".join(DATASETS))
-    ] = "camvid",
+    ] = "auto",
     split: Annotated[str, typer.Option(help="which part of the set")] = "val",
     json: Annotated[Path | None, typer.Option(help="write everything measured here")] = None,
     report: Annotated[
@@ -68,12 +68,20 @@ def evaluate(
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
     ] = False,
+    resize_masks: Annotated[
+        bool,
+        typer.Option("--resize-masks", help="take the nearest id where sizes differ by a factor"),
+    ] = False,
+    skip_unlabelled: Annotated[
+        bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
+    ] = False,
 ) -> None:
     """Score weights on labelled images: mIoU, every class, boundaries, confusion."""
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.datasets import DatasetOptions, open_set
+    from bisenet_ros.datasets.registry import find_kind
     from bisenet_ros.errors import BarNotMet
     from bisenet_ros.system.atomic_files import check_writable
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
@@ -85,10 +93,12 @@ def evaluate(
     console = Console()
     with interruptible():
         model = read_model(weights or share_file(SHIPPED_WEIGHTS), way)
-        labelled = open_set(dataset, data, split, DatasetOptions(val_share, seed, stuff_only))
+        found = find_kind(dataset, data)
+        options = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+        labelled = open_set(found.format, found.root, split, options)
         facts = {
             "min_miou": min_miou,
-            "data": _data_facts(dataset, data, labelled),
+            "data": _data_facts(found.format, data, labelled),
             "command": given(context),
         }
         metrics = _run(model, labelled, facts, json, report, console)

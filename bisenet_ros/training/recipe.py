@@ -34,10 +34,12 @@ class Recipe:
     """
 
     # What
-    data: str = option("", "folder of the data set")
-    dataset: str = option("camvid", "its layout", tuple(DATASETS))
+    data: str = option("", "folder or zip of the data set")
+    dataset: str = option("auto", "its format; auto: found out by looking", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: the 91 stuff classes alone")
-    val_share: float = option(0.2, "folder: share held back for val where no list says", above=0)
+    val_share: float = option(0.2, "share held back for val where no list says", above=0)
+    resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
+    skip_unlabelled: bool = option(False, "leave out images without a label")
     out: str = option("runs/camvid", "folder of the run")
     network: str = option("bisenetv2", "the network", tuple(NETWORKS))
     num_classes: int = option(0, "classes to insist on; 0: as the data set says", above=-1)
