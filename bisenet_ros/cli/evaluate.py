@@ -50,9 +50,7 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="data set layout: " + ", ".join(DATASETS))
-    ] = "camvid",
+    dataset: Annotated[str, typer.Option(help="data set layout: " + ", ".join(DATASETS))] = "auto",
     split: Annotated[str, typer.Option(help="split to score")] = "val",
     json: Annotated[Path | None, typer.Option(help="write all measurements to this file")] = None,
     report: Annotated[
@@ -87,12 +85,20 @@ def evaluate(
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
+    resize_masks: Annotated[
+        bool,
+        typer.Option("--resize-masks", help="take the nearest id where sizes differ by a factor"),
+    ] = False,
+    skip_unlabelled: Annotated[
+        bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
+    ] = False,
 ) -> None:
     """Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion."""
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.datasets import DatasetOptions, open_set
+    from bisenet_ros.datasets.registry import find_kind
     from bisenet_ros.errors import BarNotMet
     from bisenet_ros.system.atomic_files import check_writable
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
@@ -104,10 +110,12 @@ def evaluate(
     console = Console()
     with interruptible():
         model = read_model(weights or share_file(SHIPPED_WEIGHTS), options)
-        labelled = open_set(dataset, data, split, DatasetOptions(val_share, seed, stuff_only))
+        found = find_kind(dataset, data)
+        reading = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+        labelled = open_set(found.format, found.root, split, reading)
         facts = {
             "min_miou": min_miou,
-            "data": _data_facts(dataset, data, labelled),
+            "data": _data_facts(found.format, data, labelled),
             "command": command_line(context),
         }
         metrics = _run(model, labelled, facts, json, report, console)

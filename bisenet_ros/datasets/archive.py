@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import posixpath
 import shutil
 import stat
@@ -23,7 +25,7 @@ NEEDED = (".png", ".jpg", ".jpeg", ".bmp", ".json", ".txt", ".csv", ".xml", ".ya
 _BLOCK = 1 << 20
 _ENCRYPTED = 0x1  # bit of a member's flags
 
-_unpacked: dict[tuple[str, int, int], tempfile.TemporaryDirectory[str]] = {}
+_unpacked: dict[tuple[str, int, int], Path] = {}
 
 
 def is_archive(path: Path) -> bool:
@@ -44,14 +46,21 @@ def unpacked(path: Path) -> Path:
     found = path.stat()
     key = (str(path.resolve()), found.st_size, found.st_mtime_ns)
     if key not in _unpacked:
-        place = tempfile.TemporaryDirectory(prefix="bisenet_ros-")
+        place = Path(tempfile.mkdtemp(prefix="bisenet_ros-"))
+        atexit.register(_remove, place, os.getpid())
         try:
-            _unpack(path, Path(place.name, path.name))
+            _unpack(path, place / path.name)
         except BaseException:
-            place.cleanup()
+            _remove(place, os.getpid())
             raise
-        _unpacked[key] = place
-    return Path(_unpacked[key].name, path.name)
+        _unpacked[key] = place / path.name
+    return _unpacked[key]
+
+
+def _remove(place: Path, owner: int) -> None:
+    """Remove a folder, unless this is a process that was forked from the one that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ labels.txt that was given to it as ``--labels``; without one they are those in u
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bisenet_ros.datasets.json_kinds import begins, ends, keys_in, some_json
 from bisenet_ros.datasets.json_stream import LARGEST_ENTRY, load
 from bisenet_ros.datasets.names import Names, plain, sample_name, stem
 from bisenet_ros.datasets.options import DatasetOptions
-from bisenet_ros.datasets.pictures import read_rgb
+from bisenet_ros.datasets.pictures import IMAGES, read_rgb
 from bisenet_ros.datasets.regions.canvas import Canvas, patch_from_text
 from bisenet_ros.datasets.regions.polygons import ellipse, points
 from bisenet_ros.datasets.tree import Tree
@@ -55,11 +55,16 @@ def index_labelme(tree: Tree, options: DatasetOptions) -> AnnotatedSet:
         DataError: a file is broken, an image has no file, a file no image, or labels.txt does not
             list a label.
     """
-    files = [name for name in tree.below("", (".json",)) if _is_labelme(tree, name)]
+    images = tuple(tree.below("", IMAGES))
+    known = Names(images)
+    stems = {stem(name) for name in images}
+    files = [
+        name
+        for name in tree.below("", (".json",))
+        if _is_labelme(tree, name) or stem(name) in stems  # a broken one should be named
+    ]
     if not files:
         raise DataError(f"{tree.root} has no JSON with shapes; expected labelme's files")
-    images = {stem(name): name for name in tree.images_by_stem("").values()}
-    known = Names(images)
     splits: dict[str, list[Sample]] = {}
     labels: set[str] = set()
     paired: set[str] = set()
@@ -67,19 +72,14 @@ def index_labelme(tree: Tree, options: DatasetOptions) -> AnnotatedSet:
         path = tree.path(name)
         found = read_labelme(path)
         labels.update(str(shape["label"]) for shape in found["shapes"] if _has_area(shape))
-        image = _image(tree, name, found, images, known)
+        image = _image(tree, name, found, known)
         if image in paired:
             raise DataError(f"{path} belongs to {tree.path(image)}, as another file does; keep one")
         paired.add(image)
         split = _split(name)
         splits.setdefault(split, []).append(Sample(sample_name(image), tree.path(image), path))
     if not options.skip_unlabelled:
-        for image in images.values():
-            if image not in paired:
-                raise DataError(
-                    f"{tree.path(stem(image))}.json is missing; label the image, or leave such "
-                    "images out with --skip-unlabelled"
-                )
+        _check_all_labelled(tree, images, paired)
     names, path_of_list = names_in_order(labels, listed_names(tree))
     classes = class_list(names, {}, path_of_list or tree.root, drawn=True)
     return AnnotatedSet(
@@ -107,23 +107,35 @@ def _has_area(shape: dict[str, Any]) -> bool:
     return shape.get("shape_type") not in WITHOUT_AREA
 
 
-def _image(
-    tree: Tree, name: str, found: dict[str, Any], images: dict[str, str], known: Names
-) -> str:
-    """The image beside the file, else the one it names."""
-    beside = known.find(stem(name))
-    if beside is not None:
-        return images[beside]
+def _image(tree: Tree, name: str, found: dict[str, Any], known: Names) -> str:
+    """The image that the file names, else one of its name beside it."""
+    folder = posixpath.dirname(name)
     written = found.get("imagePath")
-    if isinstance(written, str) and plain(written):
-        folder = posixpath.dirname(name)
-        located = tree.locate(written, [folder, posixpath.normpath(f"{folder}/..")])
-        if located is not None:
-            return located
+    candidates = [posixpath.join(folder, plain(written))] if isinstance(written, str) else []
+    candidates += [stem(name) + suffix for suffix in IMAGES]
+    for candidate in candidates:
+        image = known.find(posixpath.normpath(candidate))
+        if image is not None:
+            return image
+    located = tree.locate(written, [folder]) if isinstance(written, str) else None
+    if located is not None and located.lower().endswith(IMAGES):
+        return located
     raise DataError(
         f"{tree.path(name)} is of image {written!r}, which is not in {tree.root}; copy the image "
         "beside it, or remove the file"
     )
+
+
+def _check_all_labelled(tree: Tree, images: Iterable[str], paired: set[str]) -> None:
+    """See that no image was forgotten in the folders that hold labelled ones."""
+    folders = {posixpath.dirname(image) for image in paired}
+    stems = {stem(image) for image in paired}  # beside photo.jpg, photo.png is something else
+    for image in images:
+        if posixpath.dirname(image) in folders and stem(image) not in stems:
+            raise DataError(
+                f"{tree.path(stem(image))}.json is missing; label the image, or leave such images "
+                "out with --skip-unlabelled"
+            )
 
 
 def _split(name: str) -> str:

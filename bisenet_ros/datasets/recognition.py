@@ -87,8 +87,8 @@ def recognise_folder(tree: Tree) -> str | None:
     listed = tree.names.find("labels.yaml") is not None
     for place in ("", *(f"{split}/" for split in _tops(tree))):
         if _has(tree, f"{place}images", IMAGES) and _has(tree, f"{place}masks", (".png",)):
-            also = "labels.yaml" if listed else "no labels.yaml, which masks of 0 and 255 need not"
-            return f"it has {place}images/ and {place}masks/, and {also}"
+            also = "labels.yaml" if listed else "no labels.yaml"
+            return f"it has {place}images/, {place}masks/ and {also}"
     return None
 
 

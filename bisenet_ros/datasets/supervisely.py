@@ -22,8 +22,9 @@ from bisenet_ros.datasets.base import Sample
 from bisenet_ros.datasets.class_list import class_list, hex_colour
 from bisenet_ros.datasets.decoding import Colour
 from bisenet_ros.datasets.json_stream import LARGEST_ENTRY, load
-from bisenet_ros.datasets.names import Names
+from bisenet_ros.datasets.names import Names, stem
 from bisenet_ros.datasets.options import DatasetOptions
+from bisenet_ros.datasets.pictures import IMAGES as SUFFIXES
 from bisenet_ros.datasets.regions.canvas import Canvas, patch_from_text
 from bisenet_ros.datasets.regions.polygons import points
 from bisenet_ros.datasets.tree import Tree
@@ -110,8 +111,9 @@ def _samples(tree: Tree, folder: str, options: DatasetOptions) -> list[Sample]:
     known = Names(labels)
     found: list[Sample] = []
     paired: set[str] = set()
-    for key, image in tree.images_by_stem(f"{prefix}{IMAGES}").items():
+    for image in tree.below(f"{prefix}{IMAGES}", SUFFIXES):
         whole = posixpath.relpath(image, f"{prefix}{IMAGES}")
+        key = stem(whole)
         label = known.find(f"{whole}.json") or known.find(f"{key}.json")  # as older versions had it
         if label is None and options.skip_unlabelled:
             continue

@@ -34,12 +34,14 @@ class Recipe:
     """
 
     # Data and network
-    data: str = option("", "data set folder")
-    dataset: str = option("camvid", "data set layout", tuple(DATASETS))
+    data: str = option("", "data set folder or zip")
+    dataset: str = option("auto", "data set format; auto: recognised by its files", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: only the 91 stuff classes")
     val_share: float = option(
         0.2, "folder: fraction held out for val if there are no split lists", above=0
     )
+    resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
+    skip_unlabelled: bool = option(False, "leave out images without a label")
     out: str = option("runs/camvid", "run folder")
     network: str = option("bisenetv2", "network architecture", tuple(NETWORKS))
     num_classes: int = option(0, "expected number of classes; 0: from the data set", above=-1)

@@ -68,7 +68,13 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     if not recipe.data and not DATASETS[recipe.dataset].makes_its_own:
         raise ArgumentError("no data set folder was given; pass --data DIR")
     root = Path(recipe.data or Path(recipe.out) / "data")
-    options = DatasetOptions(recipe.val_share, recipe.seed, recipe.stuff_only)
+    options = DatasetOptions(
+        val_share=recipe.val_share,
+        seed=recipe.seed,
+        stuff_only=recipe.stuff_only,
+        resize_masks=recipe.resize_masks,
+        skip_unlabelled=recipe.skip_unlabelled,
+    )
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
     if recipe.num_classes not in (0, classes):

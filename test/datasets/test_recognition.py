@@ -41,7 +41,7 @@ def test_a_folder_of_splits(tmp_path: Path):
     for split in ("train", "val", "night"):
         folder(tmp_path / split, IMAGES)
     (tmp_path / "train/labels.yaml").rename(tmp_path / "labels.yaml")
-    assert found(tmp_path).why == "it has night/images/ and night/masks/, and labels.yaml"
+    assert found(tmp_path).why == "it has night/images/, night/masks/ and labels.yaml"
     _, splits = open_every_split("auto", tmp_path)
     assert list(splits) == ["night", "train", "val"]
 
