@@ -25,7 +25,17 @@ EXTRAS = {
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],
-    "tools": ["av", "jinja2", "matplotlib", "mcap", "pyyaml", "rich", "rosbags", "typer"],
+    "tools": [
+        "av",
+        "jinja2",
+        "matplotlib",
+        "mcap",
+        "pyyaml",
+        "rich",
+        "rosbags",
+        "typer",
+        "zstandard",
+    ],
     # Other engines than torch, and what `export` writes with them.
     "openvino": ["openvino"],
     "onnx": ["onnx", "onnxruntime"],
