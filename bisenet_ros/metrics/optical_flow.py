@@ -8,6 +8,7 @@ Scores that build on the flow do not transfer between methods, so the method is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -120,12 +121,12 @@ def consistent(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
         ``forward`` leads, brings back to within 1 px + 1 % of the flow's length.
     """
     height, width = forward.shape[:2]
-    target = forward + _grid(height, width)
-    x, y = target[..., 0], target[..., 1]
+    # Planes, since OpenCV copies anything else, and its own arithmetic is twice as fast.
+    x, y = cv2.split(forward + _grid(height, width))
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    missed = np.hypot(*np.moveaxis(forward + back, -1, 0))
-    length = np.hypot(*np.moveaxis(forward, -1, 0))
+    missed = cv2.magnitude(*cv2.split(forward + back.reshape(forward.shape)))
+    length = cv2.magnitude(*cv2.split(forward))
     return inside & (missed <= TOLERANCE_PX + TOLERANCE_SHARE * length)
 
 
@@ -141,19 +142,20 @@ def warp_ids(ids: np.ndarray, flow: np.ndarray, outside: int) -> np.ndarray:
         (h, w) uint8 in the frame the flow comes from.
     """
     # Whole numbers, so that no version of OpenCV rounds them another way.
-    target = np.rint(flow + _grid(*ids.shape))
+    x, y = cv2.split(np.rint(flow + _grid(*ids.shape)))
     return cv2.remap(
         ids,
-        target[..., 0],
-        target[..., 1],
+        x,
+        y,
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(outside, outside, outside, outside),
     )
 
 
+@lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> np.ndarray:
-    """(h, w, 2) float32: each pixel's own column and row."""
+    """(h, w, 2) float32: each pixel's own column and row; not to be written to."""
     columns, rows = np.meshgrid(
         np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -221,6 +221,28 @@ def read_frames(
     """
     chosen = (selection or Selection()).of(_watched(source.encoded(), source.notes))
     with closing(prefetch(chosen, _Decoder(source.notes), workers, ahead)) as decoded:
+        for frame in decoded:
+            if frame is not None:
+                yield frame
+
+
+def read_chosen(
+    source: FrameSource, indices: Collection[int], workers: int = WORKERS
+) -> Generator[RecordedFrame, None, None]:
+    """A few frames by their index, in the order recorded: for those who look at them again.
+
+    Others are passed over without being decoded. What is odd is not counted once more.
+    """
+    last = max(indices, default=-1)
+
+    def chosen() -> Generator[EncodedFrame, None, None]:
+        for frame in source.encoded():
+            if frame.index in indices:
+                yield frame
+            if frame.index >= last:
+                return
+
+    with closing(prefetch(chosen(), _Decoder(), workers, AHEAD)) as decoded:
         for frame in decoded:
             if frame is not None:
                 yield frame

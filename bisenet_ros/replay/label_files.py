@@ -7,7 +7,7 @@ from pathlib import Path
 from bisenet_ros.datasets.label_file import LabelFile, read_label_file
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
-from bisenet_ros.recordings.label_decoding import LabelCoding
+from bisenet_ros.recordings.label_decoding import Colour, LabelCoding
 
 
 def label_coding(labels: LabelSet, path: Path | None = None) -> tuple[LabelCoding, list[str]]:
@@ -27,11 +27,10 @@ def label_coding(labels: LabelSet, path: Path | None = None) -> tuple[LabelCodin
     """
     if path is None:
         return LabelCoding(len(labels)), []
-    ids: dict[int, int]
-    ignored: tuple[tuple[int, int, int], ...]
+    ids: dict[int, int] = {}
+    ignored: tuple[Colour, ...] = ()
     if path.suffix == ".txt":
         names, colours = _read_text(path)
-        ids, ignored = {}, ()
     else:
         found: LabelFile = read_label_file(path)
         names, colours = found.labels.names, found.labels.colours
@@ -57,7 +56,7 @@ def label_coding(labels: LabelSet, path: Path | None = None) -> tuple[LabelCodin
     return LabelCoding(len(labels), ids, table, path.name), warnings
 
 
-def _read_text(path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+def _read_text(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     """Names and colours of lines ``R G B name``, as CamVid's label_colors.txt has them."""
     names, colours = [], []
     try:

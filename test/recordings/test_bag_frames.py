@@ -26,6 +26,7 @@ from bisenet_ros.recordings.frame_stream import (
     RecordedFrame,
     Selection,
     nothing_to_read,
+    read_chosen,
     read_frames,
 )
 from bisenet_ros.recordings.label_decoding import LabelCoding
@@ -274,6 +275,17 @@ def test_parts_of_a_recording(tmp_path: Path):
         (Selection(start_s=100), 0),
     ):
         assert selection.expected(source) == pytest.approx(about, abs=1)
+
+
+def test_single_frames_are_read_again_by_their_index(tmp_path: Path):
+    source = BagFrames(write_mcap(tmp_path / "a.mcap", labelled_notes(20)), LABELLED)
+    found = {frame.index: frame for frame in read_chosen(source, {3, 17, 4})}
+    assert list(found) == [3, 4, 17]
+    for index, frame in found.items():
+        assert np.array_equal(frame.image, image(index))
+        assert np.array_equal(frame.truth, ids(index))
+    assert list(read_chosen(source, [])) == []
+    assert [frame.index for frame in read_chosen(source, [19, 50])] == [19]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from bisenet_ros.recordings.bag_frames import BagFrames, BagOptions
 from bisenet_ros.recordings.label_decoding import LabelCoding
 from bisenet_ros.replay.outputs import write_frames, write_metrics
 from bisenet_ros.replay.predictor import FunctionPredictor
-from bisenet_ros.replay.score import score
+from bisenet_ros.metrics.optical_flow import FlowMethod
+from bisenet_ros.replay.score import ScoreOptions, score
 
 cv2.setNumThreads(1)
 labels = LabelSet(("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
@@ -41,7 +42,8 @@ def tell(done):
         marks[done] = resident_mb()
 
 source = BagFrames(Path(sys.argv[1]), BagOptions(coding=LabelCoding(3)))
-found = score(source, FunctionPredictor(labels, predict), on_progress=tell)
+options = ScoreOptions(flow=FlowMethod("ultrafast"))
+found = score(source, FunctionPredictor(labels, predict), options, on_progress=tell)
 write_metrics(Path(sys.argv[2]) / "metrics.json", found.figures())
 write_frames(Path(sys.argv[2]) / "frames.csv", found.scores.records, labels.names)
 assert found.scores.labelled_frames == 20000

@@ -195,7 +195,7 @@ def test_truth_of_some_frames_is_enough_for_all_but_video_consistency(tmp_path: 
     some = [note for i, note in enumerate(notes()) if note.topic == "/cam" or i % 3 == 0]
     figures = score(opened(write_mcap(tmp_path / "a.mcap", some)), MODEL).figures()
     assert 0 < figures["labelled_frames"] < 12
-    assert figures["miou"] > 0.5
+    assert figures["miou"] > 0.2
     assert figures["video_consistency"]["vc_8"] is None
     assert figures["notes"]["counts"]["images_without_label"] > 0
 
