@@ -196,7 +196,7 @@ def test_half_a_checkpoint_names_what_is_missing(manifest):
             assert "\n" not in str(error)
             assert "half" in str(error) or key in str(error)
         else:  # the framework then names the tensor that is not filled
-            assert found is None or found.num_classes == match.num_classes
+            assert found is None or found.num_classes in (0, match.num_classes)  # 0: not told
 
 
 def test_a_classifier_of_another_kind_is_refused():
