@@ -12,6 +12,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from bisenet_ros.checkpoints import ModelCard, save  # noqa: E402
 from bisenet_ros.labels import LabelSet  # noqa: E402
@@ -23,6 +24,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Two cores, and tests that start processes of their own: more threads only wait for each other.
 torch.set_num_threads(2)
+
+# How long an example takes says nothing on a machine that others share.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from bisenet_ros.label_map import LabelMap
 from bisenet_ros.labels import LabelSet
 
 CONFIG = Path(__file__).parents[1] / "config"
-SETS = {path.stem: LabelSet.read(path) for path in (CONFIG / "labels").glob("*.yaml")}
+STREETS = ("camvid", "cityscapes", "coco-stuff")  # the sets that label maps are made for
+SETS = {name: LabelSet.read(CONFIG / "labels" / f"{name}.yaml") for name in STREETS}
 NETWORK = LabelSet(("road", "grass", "wall", "person", "sky"), ((1, 2, 3),) * 5)
 MAP = """
 classes:

@@ -32,8 +32,7 @@ def show(measured: dict[str, Any], console: Console, stages: bool) -> None:
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
     table = _table(
-        *("", "engine", "ms", "speed-up vs usual", "× unloaded", "ms without network"),
-        *("pixels that differ", "background cores"),
+        *("", "engine", "ms", "speed-up", "× unloaded", "rest, ms", "pixels off", "load"),
     )
     for row in rows:
         table.add_row(
@@ -61,7 +60,7 @@ def _table(*titles: str) -> Table:
     """An empty table; all columns except the first two are numeric."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for index, title in enumerate(titles):
-        table.add_column(title, justify="left" if index < 2 else "right")
+        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=index < 2)
     return table
 
 

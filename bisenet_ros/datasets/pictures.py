@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,9 @@ from bisenet_ros.recordings.codec import decode_rgb
 
 IMAGES = (".png", ".jpg", ".jpeg")  # suffixes in lower case
 LABELS = (".png",)  # JPEG would change ids and colours
+MAX_PIXELS = 1 << 26
+# What Pillow raises for files that are broken, cut off or too large.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 SIXTEEN_BIT = ("I;16", "I;16B", "I", "F")  # Pillow's modes of more than eight bits per channel
 
 
@@ -40,11 +42,8 @@ def read_label(path: Path, deep: bool = False) -> np.ndarray:
     """
     content = _content(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+        image = _loaded(content)
+    except UNREADABLE as error:
         raise DataError(
             f"{path} cannot be read as a label; expected a complete PNG file"
         ) from error
@@ -66,7 +65,7 @@ def read_palette(path: Path) -> np.ndarray | None:
             if image.mode != "P":
                 return None
             return np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path} cannot be read as a label; expected a complete PNG file"
         ) from error
@@ -79,17 +78,10 @@ def check_whole(path: Path) -> None:
         DataError: it is cut off, or is no such file.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(_content(path))) as image:
-                image.load()
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+        content = _content(path)
+        if _loaded(content).format == "PNG" and not 0 <= content.rfind(b"IEND") <= len(content) - 8:
+            raise ValueError("no end chunk")
+    except UNREADABLE as error:
         raise DataError(f"{path} is cut off, or is not a PNG or JPEG; copy it again") from error
 
 
@@ -102,9 +94,18 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         height, width = read_rgb(path).shape[:2]  # which says what is wrong
         return height, width
+
+
+def _loaded(content: bytes) -> Image.Image:
+    """Every pixel of a file, decoded by Pillow; raises one of ``UNREADABLE``."""
+    image = Image.open(io.BytesIO(content))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width}×{image.height} pixels")
+    image.load()
+    return image
 
 
 def _bits(content: bytes) -> int:

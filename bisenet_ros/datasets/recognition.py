@@ -96,7 +96,9 @@ def seen(tree: Tree) -> str:
     """What a folder holds, for people: "210 .jpg, 1 .json in the folders a and b"."""
     if not tree.files:
         return "it holds no files"
-    kinds = Counter(posixpath.splitext(name)[1].lower() or "no suffix" for name in tree.files)
+    kinds = Counter(
+        posixpath.splitext(name)[1].lower() or "no suffix" for name in sorted(tree.files)
+    )
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(SHOWN))
     folders = sorted(tree.folders, key=lambda folder: (folder.count("/"), folder))
     where = ", ".join(f"{folder}/" for folder in folders[:SHOWN])

@@ -64,7 +64,7 @@ def test_broken_files_are_listed_and_end_with_3(root: Path, tmp_path: Path, caps
     write(root / "SegmentationClass/v0.png", np.full((96, 128, 3), 77, np.uint8))
     assert run(root, "--check", "--json", tmp_path / "a.json") == 3
     errors = capsys.readouterr().err
-    assert "t1.jpg is cut off" in errors and "v0.png holds colour (77, 77, 77)" in errors
+    assert "t1.jpg is cut off" in errors and "v0.png contains colour (77, 77, 77)" in errors
     assert "1 more listed above" in errors
     problems = json.loads((tmp_path / "a.json").read_text())["problems"]
     assert [problem["kind"] for problem in problems] == ["broken", "broken"]

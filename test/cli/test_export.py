@@ -121,7 +121,7 @@ def test_wrong_files(small_weights, labelled, tmp_path, capsys):
     check_refused(capsys, [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
     arguments = [tmp_path / "m.xml", "--weights", small_weights, "--int8", "--calibrate"]
     check_refused(capsys, [*arguments, tmp_path, "--dataset", "folder"], 3, "labels.yaml")
-    check_refused(capsys, [*arguments, labelled, "--dataset", "voc"], 2, "'voc'", "camvid")
+    check_refused(capsys, [*arguments, labelled, "--dataset", "vok"], 2, "'vok'", "camvid")
     lonely = tmp_path / "lonely"
     shutil.copytree(labelled, lonely)
     (lonely / "masks" / "0.png").unlink()

@@ -88,7 +88,7 @@ def test_ids_of_16_bits(tmp_path: Path):
     data = made(tmp_path, [mask], classes=classes)
     assert data.read(0)[1].tolist() == [[0, 1, 255, 255]]
     write(tmp_path / "masks/0.png", mask + 1)
-    with pytest.raises(DataError, match="holds id 4 at row 0, column 0, and 4 ids in all"):
+    with pytest.raises(DataError, match="holds id .* and 4 ids in all"):
         open_set("folder", tmp_path, "train").read(0)
 
 
@@ -123,8 +123,8 @@ def test_masks_of_a_whole_fraction_are_resized_if_allowed(
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        ((3, 4), "both must have the same size"),
-        ((4, 3), "both must have the same size"),
+        ((3, 4), "expected the same size"),
+        ((4, 3), "expected the same size"),
         ((3, 2), "a camera's rotation tag"),
     ],
 )

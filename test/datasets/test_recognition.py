@@ -62,7 +62,7 @@ def test_several_that_fit_are_listed(tmp_path: Path):
         (["notes.txt"], "it holds 1 .txt, and no folders", "there are no images"),
         (["a.jpg", "b.jpg"], "2 .jpg, and no folders", "images but no labels: put a PNG of class"),
         (["images/a.jpg"], "1 .jpg in images/", "a PNG of class ids for each image, of the same"),
-        (["images/a.jpg", "annotation/a.png"], "1 .jpg, 1 .png in", "rename annotation/ to masks/"),
+        (["images/a.jpg", "annotation/a.png"], "1 .png, 1 .jpg in", "rename annotation/ to masks/"),
         (["pics/a.jpg", "gt/a.png"], "in gt/, pics/", "rename pics/ to images/ and gt/ to masks/"),
         (["x/a.jpg", "x/a.json", "y/b.png"], "in x/, y/", "put the images into images/"),
         ([f"{c}/a.jpg" for c in "abcdefgh"], "in a/, b/, c/, d/, e/, f/, …", "no labels"),

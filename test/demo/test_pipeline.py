@@ -54,7 +54,7 @@ def scored(*frames: dict, **changes) -> dict:
     ("figures", "expected"),
     [
         (scored({"stamp": 1}, {"stamp": 2}), []),
-        (scored({"stamp": 9}), ["1 of 1 masks carry a stamp that was never played"]),
+        (scored({"stamp": 9}), ["1 of 1 masks have a stamp that was never played"]),
         (scored({"stamp": 1}, {"stamp": 1}), ["1 masks were received twice"]),
         (scored({"stamp": 1, "width": 5}), ["1 masks are 5×3; the camera is 4×3"]),
         (scored({"stamp": 1}, refused={"mask: rgb8": 2}), ["2 messages rejected: mask: rgb8"]),

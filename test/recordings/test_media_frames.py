@@ -144,7 +144,7 @@ def test_a_bag_is_opened_as_one(tmp_path: Path):
         ("notes.txt", "cannot be read as a video"),
         ("empty", "neither images nor a bag"),
         ("*.txt", "matches 1 files, none of which is an image"),
-        ("webcam:93", "there is no /dev/video93"),
+        ("webcam:93", "no /dev/video93"),
         ("sound.wav", "video"),
     ],
 )

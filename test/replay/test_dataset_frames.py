@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trees
 
-from bisenet_ros.datasets import LabelledSet, open_set
+from bisenet_ros.datasets import DatasetOptions, LabelledSet, open_set
 from bisenet_ros.errors import DataError
 from bisenet_ros.metrics import dataset
 from bisenet_ros.replay.compare import compare
@@ -19,7 +19,7 @@ from bisenet_ros.replay.score import score
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> LabelledSet:
-    return open_set("folder", trees.folder(tmp_path, 20), "val", val_share=0.5, seed=1)
+    return open_set("folder", trees.folder(tmp_path, 20), "val", DatasetOptions(val_share=0.5))
 
 
 def model(labelled: LabelledSet, level: int = 86) -> FunctionPredictor:

@@ -68,7 +68,7 @@ def test_a_text_file_of_colours(tmp_path: Path):
         ("a.txt", "\n", "lists no colours"),
         ("a.txt", "1 2 3 car\n", "none of the classes"),
         ("a.yaml", "classes: [{name: car, color: [1, 2, 3]}]\n", "none of the classes"),
-        ("a.yaml", "nothing", "is no list of classes"),
+        ("a.yaml", "nothing", "is not a list of classes"),
     ],
 )
 def test_files_that_do_not_help_are_refused(tmp_path: Path, name: str, content: str, said: str):

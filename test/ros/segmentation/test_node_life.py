@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
         (["rate:=-3.0"], 2, "rate"),
         (["image_transport:=theora"], 2, "raw, compressed"),
         (["precision:=fp16"], 2, "fp16 needs a GPU"),
-        (["engine:=warp"], 2, "auto, torch"),
+        (["engine:=warp"], 2, "auto, openvino, torch"),
         (["weights:=17"], 2, "weights"),
     ],
 )
