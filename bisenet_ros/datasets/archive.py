@@ -9,6 +9,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from bisenet_ros.datasets.names import fold
@@ -73,7 +74,7 @@ def _unpack(path: Path, folder: Path) -> None:
             folder.mkdir()
             for member in wanted:
                 _extract(archive, member, folder / member.filename, path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path} is not a whole zip ({error}); export or copy it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be unpacked to {folder}: {error.strerror}") from error
