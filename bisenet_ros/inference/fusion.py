@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import operator
+import threading
 from typing import Any, NamedTuple
 
 import torch
@@ -52,12 +53,44 @@ def inference_graph(network: SegmentationNetwork) -> nn.Module:
     """
     inference_copy = network.for_inference()
     try:
-        graph = fx.symbolic_trace(inference_copy)
+        graph = _traced(inference_copy)
     except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
         log.info("%s runs unfused: torch.fx cannot trace it: %s", type(network).__name__, error)
         return inference_copy
     fold_batch_norms(graph)
     return graph
+
+
+_TRACING = threading.Lock()
+
+
+class _OneThreadTracer(fx.Tracer):
+    """Traces what its own thread calls only.
+
+    ``torch.fx`` replaces ``nn.Module.__call__`` for the whole process while it traces, and another
+    thread may be running another network meanwhile: the node loads weights while it segments.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def _traced(network: nn.Module) -> fx.GraphModule:
+    with _TRACING:
+        return fx.GraphModule(network, _OneThreadTracer().trace(network))
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -138,3 +139,29 @@ def test_a_network_that_cannot_be_traced_runs_unfused():
     graph = inference_graph(network)
     images = torch.randn(1, 3, 8, 8)
     assert isinstance(graph, Untraceable) and torch.equal(graph(images), network(images))
+
+
+def test_another_thread_computes_on_while_a_network_is_traced():
+    torch.manual_seed(0)
+    running = inference_graph(build("bisenetv2", 3, head_width=8).eval())
+    loaded = build("bisenetv2", 3, head_width=8).eval()
+    images = torch.randn(1, 3, 32, 32)
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def compute() -> None:
+        try:
+            with torch.inference_mode():
+                expected = running(images)
+                while not stop.is_set():
+                    assert torch.equal(running(images), expected)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    graphs = [inference_graph(loaded) for _ in range(5)]
+    stop.set()
+    thread.join()
+    assert not errors, errors
+    assert all(isinstance(graph, fx.GraphModule) and norms(graph) == 0 for graph in graphs)

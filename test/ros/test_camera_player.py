@@ -312,7 +312,7 @@ LIVE = """
 import sys, time
 import numpy as np
 from bisenet_ros.recordings.sources import SourceFrame
-from bisenet_ros.ros import player
+from bisenet_ros.ros.player import node as player
 
 
 class Camera:
@@ -372,7 +372,7 @@ def test_bad_input_is_one_line_and_exit_code_3(tmp_path: Path):
     cut.write_bytes((Path(DRIVE) / "camvid_drive.mcap").read_bytes()[:100_000])
     assert "cut.mcap cannot be opened" in refused(str(cut), code=3)
     (tmp_path / "empty").mkdir()
-    assert "holds neither images" in refused(str(tmp_path / "empty"), code=3)
+    assert "has neither images" in refused(str(tmp_path / "empty"), code=3)
     (tmp_path / "empty" / "only.png").touch()
     assert "none of its 1 frames" in refused(str(tmp_path / "empty"), code=3)
     missing = refused(DRIVE, "--topic", "/front", code=3)
