@@ -403,7 +403,7 @@ def test_configs_out_of_range_are_refused_by_name(name, change):
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(ValueError, match="pspnet does not take"):
+    with pytest.raises(ValueError, match="pspnet does not accept"):
         build("pspnet", 3, colours=1)
 
 
