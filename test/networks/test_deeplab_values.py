@@ -5,6 +5,7 @@ from __future__ import annotations
 import deeplab_pins
 import numpy as np
 import pytest
+import torch
 from deeplab_pins import CASES
 
 TOLERANCE = 1e-5  # of the largest logit; other processors add up in another order
