@@ -27,6 +27,7 @@ SAMPLES = 3  # per side of a cell
 # How far the centre of the nearest pixel may be from the place that is looked up, in cells. With
 # the distance between samples it is one cell: what a cell says is true of it or of its neighbour.
 _MAX_BLUR = 1 - 1 / SAMPLES
+_EDGE = 4 * SAMPLES  # nodes at the image's edge, where cells are seen in part
 _NEVER = 1_000_000  # number of a distance that no ray reaches
 _MAX_CELLS = 500_000
 _MAX_NODES = 8_000_000
@@ -125,16 +126,14 @@ class GroundTable:
                 f"the camera is {pose.translation[2]:.3f} m above the ground plane; expected more "
                 "than 0; correct camera_height or the transform to the ground frame"
             )
-        samples = _sample_places(grid)
-        pixels = self._project(samples)
-        self.seen = self._resolved(pixels)
+        self.seen = self._resolved()
         self.share = float(self.seen.mean())
         if not self.seen.any():
             raise DataError(
                 "the camera sees none of the ground grid with at least a pixel per cell; correct "
                 "its pose (camera_pitch is positive when it looks down) or the grid's limits"
             )
-        self._lay_nodes(samples[self.seen])
+        self._lay_nodes(_sample_places(grid)[self.seen])
         self._cells = np.flatnonzero(self.seen)
         self._frame = _Frame(self.shape)
 
@@ -160,7 +159,7 @@ class GroundTable:
         np.take(mask.reshape(-1), self._pixels, out=frame.classes, mode="clip")
         np.bitwise_or(frame.classes, self._outside, out=frame.classes)
         cv2.LUT(frame.classes, costs.reshape(1, 256), dst=frame.costs)
-        first = frame.first_obstacle()
+        first = frame.first_obstacle(self._starts)
         stray = self._stray(first)
         np.greater(self._steps, (first - stray)[:, None], out=frame.hidden)
         np.copyto(frame.costs, UNKNOWN, where=frame.hidden)
@@ -230,24 +229,21 @@ class GroundTable:
         points = np.concatenate([places, np.zeros((*places.shape[:-1], 1))], -1)
         return self.camera.project(self.pose.to_optical(points))
 
-    def _resolved(self, pixels: np.ndarray) -> np.ndarray:
-        """(rows, columns) bool: all samples in the image, footprint and blur as they should be.
-
-        Args:
-            pixels: (rows, columns, SAMPLES along y, SAMPLES along x, 2).
-        """
+    def _resolved(self) -> np.ndarray:
+        """(rows, columns) bool: cells wholly in the image, footprint and blur as they should be."""
+        pixels = self._project(_corner_places(self.grid))
         inside = nearest_pixels(pixels, self.camera.height, self.camera.width) >= 0
-        # Pixels per cell, from the outer samples.
-        reach = (SAMPLES - 1) / SAMPLES
-        along_x = (pixels[..., -1, :] - pixels[..., 0, :]).mean(2) / reach
-        along_y = (pixels[..., -1, :, :] - pixels[..., 0, :, :]).mean(2) / reach
+        # Pixels per cell along each axis, from opposite sides.
+        along_x, along_y = np.diff(pixels, axis=1), np.diff(pixels, axis=0)
+        along_x, along_y = (along_x[1:] + along_x[:-1]) / 2, (along_y[:, 1:] + along_y[:, :-1]) / 2
         with np.errstate(invalid="ignore", divide="ignore"):
             area = along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]
             # The inverse: cells per pixel. Half a pixel off is at most this far on the ground.
             cells_x = np.stack([along_y[..., 1], -along_y[..., 0]], -1) / area[..., None]
             cells_y = np.stack([-along_x[..., 1], along_x[..., 0]], -1) / area[..., None]
             blur = np.maximum(np.abs(cells_x @ _AWAY.T), np.abs(cells_y @ _AWAY.T)).max(-1)
-            return inside.all((2, 3)) & (np.abs(area) >= 1) & (blur <= _MAX_BLUR)
+            whole = inside[1:, 1:] & inside[1:, :-1] & inside[:-1, 1:] & inside[:-1, :-1]
+            return whole & (np.abs(area) >= 1) & (blur <= _MAX_BLUR)
 
     def _lay_nodes(self, samples: np.ndarray) -> None:
         """Make the tables of nodes that reach over these samples, (n, SAMPLES, SAMPLES, 2)."""
@@ -276,10 +272,16 @@ class GroundTable:
         self._pixels = np.ascontiguousarray(np.maximum(pixels, 0))
         self._outside = np.where(pixels < 0, UNLABELLED, 0).astype(np.uint8)
         self._steps = np.arange(len(self.distances), dtype=np.int32)[None]
+        self._starts = self._first_seen(pixels >= 0)
         ray, step = self.node(samples[..., 0], samples[..., 1])
         nodes = ray * len(self.distances) + step
         self._cell_nodes = np.ascontiguousarray(nodes.reshape(len(samples), -1).T)
         self._pixel_rays = self._rays_per_half_pixel(samples[:, SAMPLES // 2, SAMPLES // 2])
+
+    def _first_seen(self, shown: np.ndarray) -> np.ndarray:
+        """(azimuths,) the first node in a seen cell, 0 if the ray is in the image long before."""
+        starts = (self._node_cells >= 0).argmax(1)
+        return np.where(starts - shown.argmax(1) <= _EDGE, starts, 0)
 
     def _rays_per_half_pixel(self, places: np.ndarray) -> int:
         """How many neighbouring rays may see an edge by the same pixel; at least 2."""
@@ -323,12 +325,18 @@ class _Frame:
         self.hidden = np.empty(shape, np.bool_)
         self._rays = np.arange(shape[0])
 
-    def first_obstacle(self) -> np.ndarray:
-        """(azimuths,) int32: the number of the first lethal distance, their count where none is."""
+    def first_obstacle(self, starts: np.ndarray) -> np.ndarray:
+        """(azimuths,) int32: the number of the first lethal distance, their count where none is.
+
+        Args:
+            starts: (azimuths,) where the ray gets to cells that are seen. An obstacle met before,
+                at the image's edge, and still there counts from there on.
+        """
         lethal = np.equal(self.costs, LETHAL, out=self.hidden)
         first = lethal.argmax(1)
-        found = lethal[self._rays, first]
-        return np.where(found, first, lethal.shape[1]).astype(np.int32)
+        first = np.where(lethal[self._rays, first], first, lethal.shape[1])
+        reaching = (first < starts) & lethal[self._rays, starts]
+        return np.where(reaching, starts, first).astype(np.int32)
 
 
 class GroundProjector:
@@ -376,3 +384,11 @@ def _sample_places(grid: Grid) -> np.ndarray:
     y = -grid.y_max + (np.arange(rows * SAMPLES) + 0.5) * (grid.resolution / SAMPLES)
     places = np.stack(np.meshgrid(x, y), -1).reshape(rows, SAMPLES, columns, SAMPLES, 2)
     return places.swapaxes(1, 2)
+
+
+def _corner_places(grid: Grid) -> np.ndarray:
+    """(rows + 1, columns + 1, 2) corners of the cells."""
+    rows, columns = grid.shape
+    x = grid.x_min + np.arange(columns + 1) * grid.resolution
+    y = -grid.y_max + np.arange(rows + 1) * grid.resolution
+    return np.stack(np.meshgrid(x, y), -1)
