@@ -23,7 +23,7 @@ from bisenet_ros.datasets.decoding import Colour
 from bisenet_ros.datasets.names import sample_name
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.regions.canvas import Canvas
-from bisenet_ros.datasets.regions.polygons import ellipse, points
+from bisenet_ros.datasets.regions.polygons import ellipse, points, rectangle, turned
 from bisenet_ros.datasets.regions.rle import decode_counts
 from bisenet_ros.datasets.tree import Tree
 from bisenet_ros.errors import DataError
@@ -144,8 +144,8 @@ def _shapes(path: Path, image: ElementTree.Element, names: list[str]) -> ImageSh
     for element in drawn:
         if element.get("label") not in names:
             raise DataError(
-                f"{where} has a {element.tag} of the label {element.get('label')!r}, which the file "
-                "does not list; export it again"
+                f"{where} has a {element.tag} of the label {element.get('label')!r}, which is not "
+                "listed; export it again"
             )
     return ImageShapes(size, tuple((element.tag, dict(element.attrib)) for element in drawn))
 
@@ -199,10 +199,5 @@ def _draw(canvas: Canvas, kind: str, values: Mapping[str, Any], id: int) -> None
         canvas.polygon([points(ellipse(centre, radii, turn))], id)
     else:
         left, top, right, bottom = (float(values[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        # A box is turned about its centre.
-        corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-        middle = corners.mean(0)
-        angle = np.deg2rad(turn)
-        matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        turned = corners if not turn else (corners - middle) @ matrix + middle
-        canvas.polygon([points(turned)], id)
+        corners = rectangle(left, top, right - left, bottom - top)
+        canvas.polygon([points(turned(corners, turn, corners.mean(0)))], id)
