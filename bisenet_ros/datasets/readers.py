@@ -10,6 +10,7 @@ from bisenet_ros.datasets.annotated import AnnotatedSet, open_all, open_split
 from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.coco_json import index_coco, recognise_coco
 from bisenet_ros.datasets.cvat import index_cvat, recognise_cvat
+from bisenet_ros.datasets.cvat_images import index_cvat_images, recognise_cvat_images
 from bisenet_ros.datasets.label_studio import index_label_studio, recognise_label_studio
 from bisenet_ros.datasets.labelme import index_labelme, recognise_labelme
 from bisenet_ros.datasets.options import DatasetOptions
@@ -46,6 +47,9 @@ class Reader:
 
 READERS: dict[str, Reader] = {
     "cvat": Reader(index_cvat, "CVAT's Segmentation mask 1.1", recognise_cvat),
+    "cvat-images": Reader(
+        index_cvat_images, "CVAT for images 1.1, annotations.xml", recognise_cvat_images
+    ),
     "voc": Reader(index_voc, "PASCAL VOC's masks, and labelme2voc's", recognise_voc),
     "roboflow": Reader(
         index_roboflow, "Roboflow's semantic segmentation masks", recognise_roboflow

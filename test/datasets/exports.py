@@ -456,12 +456,46 @@ def supervisely(root: Path, images: list[Drawn]) -> Path:
     return root
 
 
+def cvat_images(root: Path, images: list[Drawn]) -> Path:
+    """CVAT for images 1.1 of a project with subsets; shapes in any order, sorted by z_order."""
+    labels = "".join(
+        "<label><name>{}</name><color>#{:02x}{:02x}{:02x}</color><type>any</type>"
+        "<attributes></attributes></label>".format(name, *colour)
+        for name, colour in zip(NAMES, COLOURS, strict=True)
+    )
+    text = (
+        '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><project>'
+        f"<labels>{labels}</labels></project></meta>\n"
+    )
+    for number, one in enumerate(images):
+        subset = {"train": "Train", "val": "Validation"}[one.split]
+        write_image(root / f"images/{subset}/{one.name}.jpg", one.image)
+        height, width = one.ids.shape
+        text += f'<image id="{number}" name="{one.name}.jpg" subset="{subset}" '
+        text += f'width="{width}" height="{height}">\n'
+        for id, mask in regions_in_order(one.ids)[::-1]:
+            common = f'label="{NAMES[id]}" source="manual" occluded="0" z_order="{id}"'
+            if id % 2:
+                corners = ";".join(f"{x:.2f},{y:.2f}" for x, y in joined(rings(mask)))
+                text += f'<polygon {common} points="{corners}"></polygon>\n'
+            else:
+                rows, columns = np.nonzero(mask)
+                y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+                counts = coco_region(mask[y0:y1, x0:x1].T, "counts")["counts"]
+                text += f'<mask {common} rle="{", ".join(map(str, counts))}" left="{x0}" '
+                text += f'top="{y0}" width="{x1 - x0}" height="{y1 - y0}"></mask>\n'
+        text += '<tag label="good" source="manual"></tag></image>\n'
+    (root / "annotations.xml").write_text(text + "</annotations>\n")
+    return root
+
+
 FORMATS = {
     "folder": (folder, "folder"),
     "folder_of_colours": (folder_of_colours, "folder"),
     "folder_of_palettes": (folder_of_palettes, "folder"),
     "folder_of_16_bits": (folder_of_16_bits, "folder"),
     "cvat": (cvat, "cvat"),
+    "cvat_images": (cvat_images, "cvat-images"),
     "voc": (voc, "voc"),
     "roboflow": (roboflow, "roboflow"),
     "coco": (coco, "coco"),

@@ -102,7 +102,7 @@ def _crossings(ring: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
 def rectangle(left: float, top: float, width: float, height: float, turn: float = 0) -> np.ndarray:
     """Corners of a rectangle turned clockwise by ``turn`` degrees about its upper left one."""
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    return corners @ _rotation(turn) + (left, top)
+    return turned(corners + (left, top), turn, np.array([left, top]))
 
 
 def ellipse(
@@ -111,10 +111,13 @@ def ellipse(
     """Corners of an ellipse turned clockwise by ``turn`` degrees about its centre."""
     angles = np.arange(corners) * 2 * np.pi / corners
     circle = np.stack([np.cos(angles), np.sin(angles)], 1) * radii
-    return circle @ _rotation(turn) + centre
+    return turned(circle + centre, turn, np.array(centre))
 
 
-def _rotation(degrees: float) -> np.ndarray:
-    """For rows (x, y) on its left, clockwise on a screen, where y points down."""
+def turned(corners: np.ndarray, degrees: float, about: np.ndarray) -> np.ndarray:
+    """Corners (n, 2) x, y turned clockwise on a screen, where y points down, about a point."""
+    if not degrees:
+        return corners
     turn = np.deg2rad(degrees)
-    return np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return (corners - about) @ rotation + about
