@@ -29,6 +29,7 @@ EXTRAS = {
         "jinja2",
         "markupsafe",
         "matplotlib",
+        "mcap",
         "pillow",
         "rich",
         "rosbags",

@@ -39,7 +39,7 @@ SERVES = {
 NEEDS = {"node": (), "tools": ("node",), "train": ("node", "tools")}
 # Imported by another package of the extra, or by name where it is needed.
 INDIRECT = {"train": {"tensorboardx"}, "openvino": {"onnx"}, "onnx": set()}
-BY_NAME = re.compile(r'(?:needed|find_spec|installed)\("([a-z_]+)"')
+BY_NAME = re.compile(r'(?:needed|find_spec|installed)\(\s*"([a-z_]+)[".]')
 
 
 @pytest.fixture(scope="module")
