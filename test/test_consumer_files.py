@@ -39,7 +39,9 @@ def test_nav2_gives_each_class_one_type_and_no_other():
     layer = layers["semantic_segmentation_layer"]
     # A class of the labels topic without a type is an error of the layer.
     for source in layer["observation_sources"].split():
-        classes = [c for kind in layer[source]["class_types"] for c in layer[source][kind]["classes"]]
+        classes = [
+            c for kind in layer[source]["class_types"] for c in layer[source][kind]["classes"]
+        ]
         assert sorted(classes) == sorted(grouped(content[NODE]["ros__parameters"]).names)
         for kind in layer[source]["class_types"]:
             assert set(layer[source][kind]) == {

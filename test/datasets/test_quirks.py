@@ -488,7 +488,7 @@ def test_cvats_boxes_ellipses_masks_and_their_order(tmp_path: Path):
         ('<polygon label="x" points="0;5"></polygon>', "polygon 0 of a.png: its corners are not"),
         ('<polygon label="x" points="a,b"></polygon>', "polygon 0 of a.png: could not convert"),
         ('<polygon label="x" points="90,0;99,0;99,9"></polygon>', "outside of the image"),
-        ('<polygon label="sun" points="0,0;5,5;0,5"></polygon>', "of the label 'sun', which is not"),
+        ('<polygon label="sun" points="0,0;5,5;0,5"></polygon>', "the label 'sun', which is not"),
         ('<mask label="x" rle="1, 9" left="0" top="0" width="2" height="2"></mask>', "make 10 pix"),
         ('<mask label="x" rle="4" left="0" top="0" width="2"></mask>', "no 'height'"),
         (
