@@ -67,7 +67,7 @@ class LabelMap:
         are not listed become unlabelled, or ``other`` if it is listed and is not itself a class.
 
         Raises:
-            DataError: as :meth:`read`; a name is given twice, or unknown (the known ones are listed).
+            DataError: as :meth:`read`; a name is unknown (the known are listed) or given twice.
         """
         if Path(text).suffix.lower() in (".yaml", ".yml"):
             return cls.read(text, labels)
