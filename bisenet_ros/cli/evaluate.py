@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.class_groups import with_same_classes
 from bisenet_ros.cli.inference_options import (
     InferenceOptions,
     LoadedModel,
@@ -52,6 +53,9 @@ def evaluate(
     ] = None,
     dataset: Annotated[str, typer.Option(help="data set layout: " + ", ".join(DATASETS))] = "auto",
     split: Annotated[str, typer.Option(help="split to score")] = "val",
+    classes: Annotated[
+        str, typer.Option(help="classes to score, comma-separated, or a YAML file that groups them")
+    ] = "",
     json: Annotated[Path | None, typer.Option(help="write all measurements to this file")] = None,
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html and metrics.json")
@@ -82,6 +86,9 @@ def evaluate(
         float, typer.Option(help="val fraction of a folder without splits", min=0, max=1)
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="seed of that random split")] = 1,
+    group_by: Annotated[
+        str, typer.Option(help="of that split: folder, prefix or a regex; see train")
+    ] = "",
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
@@ -111,8 +118,11 @@ def evaluate(
     with interruptible():
         model = read_model(weights or share_file(SHIPPED_WEIGHTS), options)
         found = find_kind(dataset, data)
-        reading = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+        reading = DatasetOptions(
+            val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+        )
         labelled = open_set(found.format, found.root, split, reading)
+        model, labelled = with_same_classes(model, labelled, classes)
         facts = {
             "min_miou": min_miou,
             "data": _data_facts(found.format, data, labelled),

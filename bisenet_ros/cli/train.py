@@ -69,12 +69,14 @@ def train(
     """Train on labelled images and write a weights file for the node.
 
     Recipe options can be given in --config and on the command line, which takes precedence.
-    The run folder gets recipe.yaml, metrics.csv, TensorBoard events, last.ckpt and best.ckpt,
-    and at the end curves.png, samples.png and weights.safetensors.
+    The run folder gets recipe.yaml, train.txt and val.txt with the names of the images,
+    metrics.csv, TensorBoard events, last.ckpt and best.ckpt, and at the end curves.png,
+    samples.png and weights.safetensors.
     """
     from rich.console import Console
 
     from bisenet_ros.system.atomic_files import check_writable, make_folder, write_json
+    from bisenet_ros.training.run import write_split_lists
 
     recipe = _recipe(config, options)
     if stop_after % recipe.interval:
@@ -92,6 +94,7 @@ def train(
             return
         out = make_folder(Path(recipe.out), "--out")
         recipe.write(out / "recipe.yaml")
+        write_split_lists(data, out)
         facts = _run(recipe, data, resume, stop_after, command_line(context), console)
     if json is not None and facts:
         write_json(json, facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -13,7 +13,7 @@ import numpy as np
 from bisenet_ros.datasets.base import LabelledSet, Sample
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.label_map import LabelMap
-from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.labels import UNLABELLED, LabelSet
 
 FOLDER, PREFIX = "folder", "prefix"
 # "0001TP_006690" and "drive-2.frame0042" without the number of the frame.
@@ -69,7 +69,10 @@ def with_classes(labelled: LabelledSet, classes: str) -> LabelledSet:
     Raises:
         DataError: the file cannot be read, or names classes that the set does not have.
     """
-    grouping = LabelMap.parse(classes, labelled.labels)
+    return _grouped(labelled, LabelMap.parse(classes, labelled.labels))
+
+
+def _grouped(labelled: LabelledSet, grouping: LabelMap) -> LabelledSet:
     table = grouping.table()
     table[UNLABELLED] = UNLABELLED  # what nobody labelled is not to be learnt as the rest
 
@@ -83,3 +86,28 @@ def with_classes(labelled: LabelledSet, classes: str) -> LabelledSet:
         source=f"{labelled.source}, grouped into {len(grouping.labels)}",
         groups=grouping.sources(labelled.labels),
     )
+
+
+def as_trained(
+    labelled: LabelledSet, labels: LabelSet, groups: Mapping[str, Sequence[str]]
+) -> LabelledSet:
+    """The set with the groups of classes that a network was trained with.
+
+    Args:
+        labelled: the set as it is on disk.
+        labels: the network's classes.
+        groups: of its model card: for each of these classes, the names of a set's classes.
+
+    Raises:
+        DataError: the set lacks a class of the groups.
+    """
+    known = set(labelled.labels.names)
+    missing = sorted({name for names in groups.values() for name in names} - known)
+    if missing:
+        raise DataError(
+            f"the network was trained on groups of classes, of which {', '.join(missing)} are not "
+            f"in the data set; it has {', '.join(labelled.labels.names)}; group them with --classes"
+        )
+    number = {name: labels.names.index(group) for group in groups for name in groups[group]}
+    ids = tuple(number.get(name, UNLABELLED) for name in labelled.labels.names)
+    return _grouped(labelled, LabelMap(labels, ids))

@@ -70,4 +70,5 @@ def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> M
         dataset=training.source,
         licence=training.licence,
         command=command,
+        groups=dict(training.groups),
     )

@@ -37,8 +37,14 @@ class Recipe:
     data: str = option("", "data set folder or zip")
     dataset: str = option("auto", "data set format; auto: recognised by its files", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: only the 91 stuff classes")
+    classes: str = option(
+        "", "classes to learn, comma-separated, or a YAML file that groups them; empty: all"
+    )
     val_share: float = option(
-        0.2, "folder: fraction held out for val if there are no split lists", above=0
+        0.2, "fraction held out for val where the data set has no splits", above=0
+    )
+    group_by: str = option(
+        "", "keep images of a recording on one side of that split: folder, prefix or a regex"
     )
     resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
     skip_unlabelled: bool = option(False, "leave out images without a label")

@@ -74,6 +74,8 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
         stuff_only=recipe.stuff_only,
         resize_masks=recipe.resize_masks,
         skip_unlabelled=recipe.skip_unlabelled,
+        group_by=recipe.group_by,
+        classes=recipe.classes,
     )
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
@@ -83,6 +85,13 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
             "leave it at 0, or correct the data set's labels"
         )
     return found[0], found[1]
+
+
+def write_split_lists(data: Data, out: Path) -> None:
+    """Write the names of both splits' images, as ``train.txt`` and ``val.txt``."""
+    for labelled in (data.training, data.validation):
+        names = "".join(f"{sample.name}\n" for sample in labelled.samples)
+        (out / f"{labelled.split}.txt").write_text(names, encoding="utf-8")
 
 
 def prepare(recipe: Recipe, data: Data) -> Prepared:
