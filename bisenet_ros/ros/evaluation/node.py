@@ -33,7 +33,9 @@ from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 from bisenet_ros.ros import messages, qos
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
+from bisenet_ros.ros.usage import Entry, usage
 from bisenet_ros.system.atomic_files import make_folder, write_json
+from bisenet_ros.system.paths import expanded
 
 PARAMETERS: dict[str, tuple[Any, str]] = {
     "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
@@ -51,6 +53,10 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
         "exit after this many seconds without a mask or label, once one arrived; 0: never",
     ),
 }
+SUMMARY = (
+    "Scores the masks of a running node against labels with the same header stamps, until SIGINT, "
+    "SIGTERM or stop_after_idle."
+)
 LOG_PERIOD = 5.0  # seconds between log lines with the current score
 CONNECT_CHECK_PERIOD = 0.1  # seconds between checks that everything is connected
 TIMEOUT_S = 0.1  # seconds between checks of the stop flag
@@ -95,7 +101,7 @@ class EvaluationNode(Node):
 
     def _folder(self, name: str) -> Path | None:
         value = self.parameters[name]
-        return make_folder(Path(value).expanduser(), name) if value else None
+        return make_folder(Path(expanded(value)), name) if value else None
 
     def _subscribe(self) -> None:
         topics = self.parameters
@@ -259,6 +265,23 @@ def plain_status(status: Any, masks: int) -> dict[str, Any]:
         "values": values,
         "masks_before": masks,
     }
+
+
+def help_text() -> str:
+    """What ``--help`` prints."""
+    sections = {
+        "subscribes": [
+            Entry("mask_topic", "sensor_msgs/Image mono8", "masks"),
+            Entry("labels_topic", "Image, or CompressedImage on TOPIC/compressed", "true ids"),
+            Entry("label_names_topic", "std_msgs/String", "names and colours of the classes"),
+            Entry("overlay_topic", "sensor_msgs/Image rgb8", "overlays, if they are recorded"),
+            Entry("/diagnostics", "diagnostic_msgs/DiagnosticArray", "the node's diagnostics"),
+        ],
+        "parameters": [
+            Entry(name, json.dumps(default), text) for name, (default, text) in PARAMETERS.items()
+        ],
+    }
+    return usage("evaluation_node", SUMMARY, sections)
 
 
 def run(arguments: list[str] | None, stop: threading.Event) -> int:
