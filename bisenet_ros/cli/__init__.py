@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from bisenet_ros.errors import BisenetError
-
-EXTRA = "pip install 'bisenet_ros[tools]'"
+from bisenet_ros.errors import ArgumentError, BisenetError, DataError
+from bisenet_ros.system.optional import installation
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,13 +19,24 @@ def main(arguments: list[str] | None = None) -> int:
 
         app = app_for(arguments)
     except ModuleNotFoundError as error:
-        print(f"the command line needs {error.name}: {EXTRA}", file=sys.stderr)
-        return 2
+        print(_missing(error), file=sys.stderr)
+        return ArgumentError.exit_code
     try:
         app(arguments, prog_name="python -m bisenet_ros")
     except BisenetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        print(_missing(error), file=sys.stderr)
+        return ArgumentError.exit_code
+    except OSError as error:  # a full disk, a file that was removed meanwhile
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return DataError.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     return 0
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"error: the command needs {error.name}; {installation(error.name or '')}"
