@@ -100,7 +100,7 @@ REPLAY = (
     Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
     Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
     Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
-    Argument("labels_topic", "/camera/labels/compressed", "ground-truth class ids in the bag"),
+    Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; base name"),
     Argument("out", "out/replay", "output folder for the scores"),
 )
 

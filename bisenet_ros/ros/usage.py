@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from bisenet_ros.system.optional import installation
@@ -29,7 +29,7 @@ def wants_help(arguments: Sequence[str]) -> bool:
     return "-h" in own or "--help" in own
 
 
-def usage(name: str, summary: str, sections: dict[str, Sequence[Entry]]) -> str:
+def usage(name: str, summary: str, sections: Mapping[str, Sequence[Entry]]) -> str:
     """The help text of a node executable.
 
     Args:
