@@ -94,6 +94,7 @@ def train(
     out: str | Path,
     config: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_progress: Callable[[dict[str, float]], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -104,6 +105,7 @@ def train(
         out: the run's folder.
         config: YAML file of recipe options.
         resume: continue the run in ``out``.
+        overwrite: replace the run in ``out``.
         on_progress: called with the latest figures after each step and each validation.
         options: any option of :class:`~bisenet_ros.training.recipe.Recipe`, before the file's.
 
@@ -111,24 +113,24 @@ def train(
         ``weights``: the file; ``val_miou``, ``val_pixel_accuracy``: its scores.
 
     Raises:
-        ArgumentError: an option does not exist or is out of range.
+        ArgumentError: an option does not exist or is out of range, or ``out`` holds a run.
         DataError: the data cannot be read, or there is nothing to resume.
         WeightsError: the weights to start from do not fit.
     """
-    from bisenet_ros.system.atomic_files import make_folder
     from bisenet_ros.training import run
     from bisenet_ros.training.export_weights import finish
     from bisenet_ros.training.recipe import Recipe
+    from bisenet_ros.training.run_folder import RECIPE, claimed, write_split_lists
 
     recipe = Recipe.read(config, {**options, "data": str(data), "out": str(out)})
     read = _read(recipe)
-    folder = make_folder(Path(recipe.out), "out")
-    recipe.write(folder / "recipe.yaml")
-    run.write_split_lists(read, folder)
-    prepared = run.prepare(recipe, read)
-    trainer = run.train(prepared, resume, on_progress=on_progress)
-    command = f"bisenet_ros.train({str(data)!r}, {str(out)!r})"
-    path, scores = finish(prepared, command, str(trainer.strategy.root_device))
+    with claimed(Path(recipe.out), resume, overwrite) as folder:
+        recipe.write(folder / RECIPE)
+        write_split_lists((read.training, read.validation), folder)
+        prepared = run.prepare(recipe, read, resume)
+        trainer = run.train(prepared, resume, on_progress=on_progress)
+        command = f"bisenet_ros.train({str(data)!r}, {str(out)!r})"
+        path, scores = finish(prepared, command, str(trainer.strategy.root_device))
     return {"weights": path, **scores}
 
 

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import ArgumentError, BisenetError, DataError
+from bisenet_ros.system.optional import installation
 
-EXTRA = "pip install 'bisenet_ros[tools]'"
 PROGRAM = "bisenet_ros"
 # Set by the shell's completion function, with the words typed so far in one of the others.
 COMPLETION = "_BISENET_ROS_COMPLETE"
@@ -40,13 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
 
         app = app_for(_typed() if completing else arguments, completion=installed)
     except ModuleNotFoundError as error:
-        print(f"the command line needs {error.name}: {EXTRA}", file=sys.stderr)
-        return 2
+        print(_missing(error), file=sys.stderr)
+        return ArgumentError.exit_code
     try:
         app(arguments, prog_name=name)
     except BisenetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        print(_missing(error), file=sys.stderr)
+        return ArgumentError.exit_code
+    except OSError as error:  # a full disk, a file that was removed meanwhile
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return DataError.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     return 0
@@ -55,3 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _typed() -> list[str]:
     """The words after the program's name on a line that is being completed."""
     return next((os.environ[name] for name in WORDS if name in os.environ), "").split()[1:]
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"error: the command needs {error.name}; {installation(error.name or '')}"

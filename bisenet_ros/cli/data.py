@@ -91,7 +91,7 @@ def data(
         _stop_if_broken(survey)
         if show:
             _write_sheet(survey, splits, show, sheet, str(path))
-            console.print(str(sheet), highlight=False)
+            console.print(str(sheet), highlight=False, markup=False)
         if to and out is not None:
             _convert(splits, to, out, console)
 
@@ -133,7 +133,7 @@ def _convert(splits: Mapping[str, LabelledSet], to: str, out: Path, console: Con
 
     with progress(console, sum(map(len, splits.values())), "images") as tell:
         count = export(splits, to, out, lambda done: tell(f"writing {to}", done))
-    console.print(f"{count} images as {to} in {out}", highlight=False)
+    console.print(f"{count} images as {to} in {out}", highlight=False, markup=False)
 
 
 def _write_sheet(
@@ -156,8 +156,9 @@ def _write_sheet(
 
 def _print(survey: Survey, console: Console, counted: bool) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in survey.splits.items())
-    console.print(f"{survey.found.format}: {survey.found.why}", highlight=False, soft_wrap=True)
-    console.print(f"images: {splits}", highlight=False)
+    why = f"{survey.found.format}: {survey.found.why}"
+    console.print(why, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"images: {splits}", highlight=False, markup=False)
     for note in survey.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
     if counted:

@@ -74,14 +74,16 @@ def evaluate(
     ] = "",
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help=f"run as in the node, on this engine: auto, {', '.join(ENGINES)}")
+        str,
+        typer.Option(help=f"run on this engine: auto, {', '.join(ENGINES)}; default: torch"),
     ] = "",
     precision: Annotated[
-        str,
-        typer.Option(
-            help="run as in the node: auto, fp32, fp16, bf16; without either: float32 PyTorch"
-        ),
+        str, typer.Option(help="auto, fp32, fp16, bf16; default: fp32, which is exact")
     ] = "",
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="run the plain network instead: same score, slower"),
+    ] = False,
     val_share: Annotated[
         float, typer.Option(help="val fraction of a folder without splits", min=0, max=1)
     ] = 0.2,
@@ -111,7 +113,9 @@ def evaluate(
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     fixed = parse_size(size, "--size") if size else None
-    options = InferenceOptions(device, engine, precision, fixed, flip, parse_scales(scales))
+    options = InferenceOptions(
+        device, engine, precision, fixed, flip, parse_scales(scales), reference
+    )
     if json is not None:
         check_writable(json, "--json")
     console = Console()
@@ -129,9 +133,8 @@ def evaluate(
             "command": command_line(context),
         }
         metrics = _run(model, labelled, facts, json, report, console)
-    _show(metrics, console)
     if report is not None:
-        console.print(str(report / "report.html"), highlight=False)
+        console.print(str(report / "report.html"), highlight=False, markup=False)
     if min_miou is not None and metrics["miou"] < min_miou:
         raise BarNotMet(
             f"{model.path} scores {metrics['miou']:.4f} mIoU on {metrics['scored']} images of "
@@ -147,7 +150,7 @@ def _run(
     report: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Score, write the requested files, and return all measurements."""
+    """Score, print the scores, write the requested files, and return all measurements."""
     from bisenet_ros.metrics import dataset
     from bisenet_ros.system.atomic_files import staged, write_json
     from bisenet_ros.system.machine import describe
@@ -172,12 +175,13 @@ def _run(
                 "scored_with": model.settings,
                 "machine": describe(),
             }
-            if scratch is not None:
-                on_progress("writing the report", None)
-                write_json(scratch / "results" / "metrics.json", metrics)
-                _write_report(scratch / "results", metrics, evaluated, model, labelled)
+        _show(metrics, console)  # before anything is written, which may fail
         if json is not None:
             write_json(json, metrics)
+        if scratch is not None:
+            with console.status("writing the report"):
+                write_json(scratch / "results" / "metrics.json", metrics)
+                _write_report(scratch / "results", metrics, evaluated, model, labelled)
     return metrics
 
 
@@ -229,3 +233,6 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
     ]
     classes = class_table(metrics["per_class"], COLUMNS)
     console.print("", figure_table(figures), "", classes, "", sep="\n")
+    used = metrics["scored_with"]
+    how = f"{used['engine']} {used['precision']} on {used['device']}, input {used['input']}"
+    console.print(how, "", sep="\n", highlight=False, markup=False)

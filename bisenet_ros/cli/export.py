@@ -66,7 +66,7 @@ def export(
     if json is not None:
         write_json(json, {"file": str(out), **facts})
     for name, value in facts.items():
-        Console().print(f"{name}: {value}", highlight=False)
+        Console().print(f"{name}: {value}", highlight=False, markup=False)
 
 
 def _export(

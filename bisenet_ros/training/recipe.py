@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from bisenet_ros.datasets import DATASETS
-from bisenet_ros.errors import ArgumentError
+from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import NETWORKS
+from bisenet_ros.system.yaml_file import read_yaml
 
 FROM_PAPER = -1.0
 
@@ -171,9 +172,9 @@ class Recipe:
         options: dict[str, Any] = {}
         if path is not None:
             try:
-                options = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-            except (OSError, yaml.YAMLError) as error:
-                raise ArgumentError(f"config {path} cannot be read: {error}") from error
+                options = read_yaml(path) or {}
+            except DataError as error:
+                raise ArgumentError(f"config {error}") from error
             if not isinstance(options, dict):
                 raise ArgumentError(
                     f"config {path} is not a mapping of options; expected lines of name: value"

@@ -27,11 +27,13 @@ from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import SegmentationNetwork, build
 from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
-from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
+from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
+from bisenet_ros.training.checkpoint import steps_done
 from bisenet_ros.training.fine_tuning import start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
+from bisenet_ros.training.run_folder import LAST, METRICS
 from bisenet_ros.training.sampling import ResumableSampler, Stream, ValidationSampler
 from bisenet_ros.training.sync_norm import synchronise
 from bisenet_ros.training.weighting import class_weights
@@ -87,15 +89,8 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     return found[0], found[1]
 
 
-def write_split_lists(data: Data, out: Path) -> None:
-    """Write the names of both splits' images, as ``train.txt`` and ``val.txt``."""
-    for labelled in (data.training, data.validation):
-        names = "".join(f"{sample.name}\n" for sample in labelled.samples)
-        (out / f"{labelled.split}.txt").write_text(names, encoding="utf-8")
-
-
-def prepare(recipe: Recipe, data: Data) -> Prepared:
-    """Build network, loss and module."""
+def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
+    """Build network, loss and module; ``resume``: initial weights will come from a checkpoint."""
     if recipe.precision == "16-mixed" and (recipe.device == "cpu" or best_device() == "cpu"):
         raise ArgumentError("precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true")
     pl.seed_everything(recipe.seed, verbose=False)
@@ -105,7 +100,7 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
     if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
         synchronise(network, recipe.device if recipe.device != "auto" else best_device())
     reinitialised: list[str] = []
-    if recipe.weights:
+    if recipe.weights and not resume:
         reinitialised = start_from(recipe.weights, network, data.training.labels)
     resolution = (
         recipe.input_height or data.training.resolution[0],
@@ -173,14 +168,16 @@ def train(
         callbacks: further Lightning callbacks.
 
     Raises:
-        DataError: there is nothing to resume.
+        DataError: there is nothing to resume, or it is not a checkpoint of this run.
         KeyboardInterrupt: Ctrl-C; ``last.ckpt`` is that of the last validation.
     """
     _silence_lightning()
     recipe, out = prepared.recipe, Path(prepared.recipe.out)
-    last = out / "last.ckpt"
+    last = out / LAST
     start = steps_done(last) if resume else 0
-    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), on_progress)
+    journal = Journal(out / METRICS, recipe, len(prepared.data.training), on_progress)
+    # After the averaging of weights, so that the average of this step is in the checkpoint.
+    added = [CheckpointAt(last, stop_after, recipe.accumulate)] if stop_after else []
     trainer = pl.Trainer(
         max_steps=min(recipe.iterations, stop_after or recipe.iterations),
         max_epochs=-1,
@@ -193,7 +190,7 @@ def train(
         use_distributed_sampler=False,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip or None,
-        callbacks=[*checkpoint_callbacks(recipe, out), journal, *callbacks],
+        callbacks=[*checkpoint_callbacks(recipe, out), *added, journal, *callbacks],
         logger=loggers(out),
         val_check_interval=recipe.interval * recipe.accumulate,
         check_val_every_n_epoch=None,
@@ -208,12 +205,20 @@ def train(
             training_loader(recipe, prepared.data, start),
             validation_loader(prepared.data.validation),
             ckpt_path=str(last) if resume else None,
-            weights_only=False,
+            weights_only=True,
         )
     except (
         SystemExit
     ) as ended:  # Lightning exits on Ctrl-C, with the code we use for a missed score
         raise KeyboardInterrupt from ended
+    except Exception as error:
+        if resume and not journal.started:  # of another network, or damaged
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{last} cannot be resumed with this recipe: {reason}; pass the recipe it was "
+                "made with, or start anew with --overwrite"
+            ) from error
+        raise
     return trainer
 
 
@@ -228,13 +233,6 @@ def _silence_lightning() -> None:
         ".*LeafSpec.* is deprecated",
     ):
         warnings.filterwarnings("ignore", about)
-
-
-def steps_done(checkpoint: Path) -> int:
-    """Optimiser steps up to a checkpoint; DataError if there is no checkpoint to resume from."""
-    if not checkpoint.is_file():
-        raise DataError(f"{checkpoint} is missing, so there is nothing to resume; drop --resume")
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
 def validation_loader(validation: LabelledSet) -> DataLoader:

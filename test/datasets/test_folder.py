@@ -113,7 +113,7 @@ def test_broken_label_lists_are_explained(tmp_path: Path, listed: dict[str, obje
 
 def test_a_label_list_that_is_no_yaml(tmp_path: Path):
     (folder(tmp_path) / "labels.yaml").write_text("classes: [")
-    with pytest.raises(DataError, match="labels.yaml is not a list of classes: while parsing"):
+    with pytest.raises(DataError, match="labels.yaml is not valid YAML: while parsing"):
         open_set("folder", tmp_path, "val")
     (tmp_path / "labels.yaml").unlink()
     with pytest.raises(DataError, match="labels.yaml cannot be read .*write one with 'classes:'"):

@@ -34,7 +34,9 @@ from bisenet_ros.ros.segmentation.diagnostics import ModelFacts, camera_status, 
 from bisenet_ros.ros.segmentation.release_memory import release_memory
 from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
 from bisenet_ros.ros.segmentation.services import Services
+from bisenet_ros.ros.segmentation.topics import ImageTopic, check_not_own, image_topics
 from bisenet_ros.ros.segmentation.worker import Worker
+from bisenet_ros.system.paths import expanded
 
 SUBSCRIBE_PERIOD = 0.25  # seconds between checks of the cameras' publishers
 DIAGNOSTICS_PERIOD = 1.0  # seconds
@@ -81,8 +83,9 @@ class SegmentationNode(LifecycleNode):
         self.failure = None
         try:
             check_together(self.parameters)
+            topics = image_topics(self, self.parameters)
             self._use(self._load(self.parameters))
-            self._create_cameras()
+            self._create_cameras(topics)
         except BisenetError as error:
             return self._fail_configure(error)
         except Exception as error:  # rclpy would swallow it: GPU out of memory, bad driver, a bug
@@ -145,7 +148,7 @@ class SegmentationNode(LifecycleNode):
 
         def load(size: tuple[int, int] | None) -> Segmenter:
             return Segmenter(
-                parameters.weights,
+                expanded(parameters.weights),
                 parameters.device,
                 parameters.precision,
                 parameters.engine,
@@ -180,22 +183,14 @@ class SegmentationNode(LifecycleNode):
 
     # -- cameras and worker ------------------------------------------------------------------
 
-    def _create_cameras(self) -> None:
-        topics = self._topics()
-        names = camera_names(topics)
+    def _create_cameras(self, topics: list[ImageTopic]) -> None:
+        names = camera_names([topic.base for topic in topics])
         for name, topic in zip(names, topics, strict=True):
             prefix = "~" if len(topics) == 1 else f"~/{name}"
             self.cameras[name] = Camera(
                 self, name, topic, prefix, self.parameters, self._submit, self.now
             )
-
-    def _topics(self) -> list[str]:
-        """The camera topics; remapping ``image`` selects a single camera, as in other nodes."""
-        default = f"{self.get_namespace().rstrip('/')}/image"
-        resolved = self.resolve_topic_name("image")
-        if not self.parameters.image_topics and resolved != default:
-            return [resolved]
-        return self.parameters.topics()
+        check_not_own(self, topics)
 
     def _submit(self, camera: str, frame: ReceivedFrame) -> bool | None:
         scheduler = self.scheduler
@@ -281,6 +276,9 @@ class SegmentationNode(LifecycleNode):
         self.parameters = changed
         if "rate" in own and self.scheduler is not None:
             self.scheduler.set_rate(changed.rate)
+        segmenter = self.segmenter
+        if "confidence_threshold" in own and segmenter is not None:
+            self._labels.publish(segmenter.labels, changed.confidence_threshold)
         return SetParametersResult(successful=True)
 
     def _swap_model(self, parameters: Parameters) -> None:
@@ -310,7 +308,12 @@ class SegmentationNode(LifecycleNode):
         """Reload the weights file while the current model keeps running."""
         if self.segmenter is None:
             raise BisenetError("no model is loaded; configure the node first")
-        self._swap_model(self.parameters)
+        try:
+            self._swap_model(self.parameters)
+        except BisenetError as error:
+            # The caller may be a button that shows no answer.
+            self.get_logger().error(f"reload failed, the model in use stays: {error}")
+            raise
         return f"loaded {self._weights}"
 
     def callback_failed(self, error: BaseException) -> None:
