@@ -70,4 +70,5 @@ def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> M
         dataset=training.source,
         licence=training.licence,
         command=command,
+        started_from=Path(recipe.weights or recipe.backbone_weights).name,
     )
