@@ -138,7 +138,7 @@ def random_weights(
         torch.manual_seed(0)
         built = build(network, CLASSES, **{"auxiliary": False, **options})
         with torch.no_grad():
-            for name in built.classifiers():
+            for name in built.output_convolutions():
                 built.get_submodule(name).get_parameter("weight").normal_(std=1.0)
     colours = np.random.default_rng(0).integers(0, 256, (CLASSES, 3)).tolist()
     card = ModelCard(

@@ -98,7 +98,7 @@ class SegmentationNetwork(nn.Module):
         assert isinstance(logits, Tensor)
         return logits.shape[2], logits.shape[3]
 
-    def classifiers(self) -> tuple[str, ...]:
+    def output_convolutions(self) -> tuple[str, ...]:
         """Names of the convolutions that put out class logits, auxiliary ones included.
 
         They are the heads' convolutions with as many channels as classes and no batch norm behind.

@@ -32,7 +32,7 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
     source, card = load(path)
     loaded, own = source.state_dict(), network.state_dict()
     same_classes = card.labels.names == labels.names
-    outputs = () if same_classes else tuple(f"{name}." for name in network.classifiers())
+    outputs = () if same_classes else tuple(f"{name}." for name in network.output_convolutions())
     matching = {
         name: tensor
         for name, tensor in loaded.items()

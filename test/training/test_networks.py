@@ -171,12 +171,12 @@ def test_fewer_images_per_process_if_norms_are_synchronised(folder, tmp_path, mo
 
 def test_classifiers_of_other_classes_start_anew_in_every_network(tmp_path):
     """Those of DeepLab v2 are 3×3; a convolution that has as many channels by chance is none."""
-    found = {name: build(name, 3, **SMALL[name]).classifiers() for name in NETWORKS}
+    found = {name: build(name, 3, **SMALL[name]).output_convolutions() for name in NETWORKS}
     assert found["deeplabv2"] == tuple(f"classifiers.{i}" for i in range(4))
     assert found["deeplabv3"] == ("classifier", "aux_classifier.classifier")
     assert len(found["bisenetv2"]) == 5 and len(found["bisenetv1"]) == 3
     options = {**SMALL["deeplabv3plus"], "low_level_width": 3}
-    assert build("deeplabv3plus", 3, **options).classifiers() == ("classifier",)
+    assert build("deeplabv3plus", 3, **options).output_convolutions() == ("classifier",)
 
 
 def test_the_registry_says_which_backbones_and_strides_there_are():
