@@ -20,7 +20,7 @@ COLUMNS = {
     "output_stride": "output stride",
     "logits_stride": "logits at",
     "parameters": "parameters, M",
-    "gmacs": "multiply-adds, G",
+    "gmacs": "mult-adds, G",
     "ratio_to_bisenetv2": "time / bisenetv2's",
     "median_ms": "ms",
 }

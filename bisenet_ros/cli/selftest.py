@@ -65,8 +65,10 @@ def selftest(
         for names, check in ((networks, check_network), (sources, check_case)):
             for name in names:
                 on_progress(name, len(rows))
+                begun = time.perf_counter()
                 with tempfile.TemporaryDirectory(dir=folder) as own:
                     rows.append(check(name, Path(own), engines))
+                rows[-1].seconds = time.perf_counter() - begun
         on_progress("", len(rows))
     failed = [row for row in rows if row.failures]
     if json is not None:
@@ -103,21 +105,25 @@ def _table(rows: list[Row], engines: list[str]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    titles = ("", "parameters", "loss, two steps", "saved, loaded", "source", *engines, "s", "")
+    titles = ("", "loss", "reloaded", "source", *engines, "s", "")
     for index, title in enumerate(titles):
-        table.add_column(title, justify="right" if 0 < index < len(titles) - 1 else "left")
+        last = index == len(titles) - 1
+        table.add_column(title, justify="right" if index and not last else "left", no_wrap=last)
     for row in rows:
         table.add_row(
             row.name,
-            f"{row.parameters:,}",
-            " ".join(f"{loss:.3f}" for loss in row.losses),
+            " ".join(f"{loss:.2f}" for loss in row.losses),
             "" if row.reloaded is None else f"{row.reloaded:.0e}" if row.reloaded else "equal",
-            "" if row.source_error is None else f"{row.source_error:.1e}",
-            *(f"{row.engines[name]:.1e}" if name in row.engines else "–" for name in engines),
-            f"{row.seconds:.1f}",
+            _error(row.source_error),
+            *(_error(row.engines.get(name)) for name in engines),
+            f"{row.seconds:.0f}",
             "differs" if row.failures else "agrees",
         )
     return table
+
+
+def _error(error: float | None) -> str:
+    return "" if error is None else f"{error:.0e}"
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:

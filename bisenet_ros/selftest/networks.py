@@ -77,7 +77,7 @@ def train(network: SegmentationNetwork) -> list[float]:
         steps.zero_grad()
         total.backward()
         steps.step()
-        losses.append(float(total))
+        losses.append(float(total.detach()))
     return losses
 
 
