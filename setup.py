@@ -82,7 +82,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"], f"{NAME}.report": ["templates/*"]},
+    package_data={
+        NAME: ["py.typed"],
+        f"{NAME}.report": ["templates/*"],
+        f"{NAME}.selftest": ["data/*"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

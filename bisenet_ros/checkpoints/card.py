@@ -30,6 +30,7 @@ class ModelCard:
         licence: licence of the training data.
         command: the command that wrote the file.
         groups: where classes are groups of the training data's, the names in each.
+        started_from: names of the weights that its training started from.
     """
 
     architecture: str
@@ -43,6 +44,7 @@ class ModelCard:
     licence: str = ""
     command: str = ""
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    started_from: str = ""
 
     def __post_init__(self) -> None:
         if len(self.mean) != 3 or not all(abs(value) <= MAX_MEAN for value in self.mean):
@@ -80,6 +82,7 @@ class ModelCard:
             "licence": self.licence,
             "command": self.command,
             **({"groups": {k: list(v) for k, v in self.groups.items()}} if self.groups else {}),
+            "started_from": self.started_from,
         }
 
     def metadata(self) -> dict[str, str]:
@@ -119,6 +122,7 @@ class ModelCard:
                 groups={
                     str(k): tuple(map(str, v)) for k, v in dict(values.get("groups", {})).items()
                 },
+                started_from=str(values.get("started_from", "")),
             )
         except (KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise ValueError(

@@ -18,6 +18,8 @@ COMMANDS = {
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
+    "networks": "List the networks: parameters, multiply-adds, strides, options, time.",
+    "selftest": "Train, convert, export and run every network on this machine, and compare.",
     "data": "Say what a folder or zip of labelled images is, check it, show it, convert it.",
     "inspect": "Check a weights file and print its model card.",
 }

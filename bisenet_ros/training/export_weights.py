@@ -70,4 +70,5 @@ def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> M
         licence=training.licence,
         command=command,
         groups=dict(training.groups),
+        started_from=Path(recipe.weights or recipe.backbone_weights).name,
     )

@@ -265,8 +265,12 @@ class EvaluationNode(Node):
         if file is not None and not self.scorer.scored and file.exists():
             self.get_logger().warning(f"nothing was scored, so the older {file} is kept")
         elif file is not None:
-            facts = {"diagnostics": self.statuses, "unmatched_because": why or None}
-            facts |= {"never_received": never, "publishers": self.rivals}
+            facts = {
+                "diagnostics": self.statuses,
+                "unmatched_because": why or None,
+                "never_received": never,
+                "publishers": self.rivals,
+            }
             write_json(file, {**self.scorer.report(self.labels), **facts})
         self.get_logger().info(self.summary())
         if never:
