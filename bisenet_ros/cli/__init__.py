@@ -17,13 +17,14 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         from bisenet_ros.cli.app import app_for
+        from bisenet_ros.cli.arguments import completed
 
         app = app_for(arguments)
     except ModuleNotFoundError as error:
         print(f"the command line needs {error.name}: {EXTRA}", file=sys.stderr)
         return 2
     try:
-        app(arguments, prog_name="python -m bisenet_ros")
+        app(completed(arguments), prog_name="python -m bisenet_ros")
     except BisenetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
