@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,12 +142,11 @@ def frame_rate(source: FrameSource) -> float:
 
 
 def _named(
-    frames: Iterable[tuple[RecordedFrame, list[Prediction]]],
+    frames: Generator[tuple[RecordedFrame, list[Prediction]], None, None],
 ) -> Generator[Named, None, None]:
     """The frames with file names: those of image files, else the frame's number."""
     used: set[str] = set()
-    closer = closing(frames) if hasattr(frames, "close") else contextlib.nullcontext()
-    with closer:
+    with closing(frames):
         for frame, (found,) in frames:
             name = Path(frame.name).stem if frame.name else f"{frame.index:06d}"
             if name in used:  # a.jpg and a.png, or files of several folders

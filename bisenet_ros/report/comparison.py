@@ -175,7 +175,7 @@ def timelines(data: ComparisonReportData) -> list[Timeline]:
 
     def both(title: str, key: str) -> Timeline:
         lines = [Line(key, "A", "first", first[key]), Line(key, "B", "second", second[key])]
-        return Timeline(title, lines, high=1.0)
+        return Timeline(title, lines, low=None)
 
     return [
         both("mIoU", "miou"),

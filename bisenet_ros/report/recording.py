@@ -119,8 +119,9 @@ def lead(data: RecordingReportData) -> str:
     }
     size = "several sizes" if len(sizes) > 1 else "{} × {}".format(*next(iter(sizes), (0, 0)))
     parts = [f"{metrics['frames']} frames of {size}"]
-    if metrics["source"].get("seconds"):
-        parts.append(number(metrics["source"]["seconds"], 1, "s"))
+    seconds = time_axis(data.columns["stamp_ns"])[1]
+    if seconds:
+        parts.append(number(seconds, 1, "s"))
     if metrics["source"].get("image_topic"):
         parts.append(str(metrics["source"]["image_topic"]))
     return ", ".join(parts)
@@ -202,7 +203,7 @@ def timelines(data: RecordingReportData) -> list[Timeline]:
         Timeline(
             "Temporal consistency",
             [Line("consistency", "with the frame before", "first", column["consistency"])],
-            high=1.0,
+            low=None,
         ),
         Timeline(
             "Flicker and disagreement",
@@ -214,7 +215,7 @@ def timelines(data: RecordingReportData) -> list[Timeline]:
         Timeline(
             "Confidence",
             [Line("confidence", "mean", "first", column["confidence"])],
-            high=1.0,
+            low=None,
         ),
         Timeline(
             "Time per frame",

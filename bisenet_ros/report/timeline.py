@@ -61,8 +61,13 @@ class Timeline:
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of the drawing."""
         values = np.concatenate([line.values for line in self.shown])
-        low = float(np.nanmin(values)) if self.low is None else self.low
-        high = float(np.nanmax(values)) if self.high is None else self.high
+        step = 0.01 if self.shown[0].unit == "%" else 1.0  # what labels can say
+        low, high = self.low, self.high
+        if low is None:
+            low = float(np.floor(np.nanmin(values) / step) * step)
+        if high is None:
+            high = float(np.nanmax(values))
+            high = float(np.ceil(high / step) * step) if self.low is None else high
         return low, high if high > low else low + 1.0
 
     def html(self, places: np.ndarray) -> dict[str, Any]:

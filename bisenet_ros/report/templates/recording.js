@@ -23,7 +23,7 @@
 
   function text(value, unit) {
     if (value === null || value === undefined) return "–";
-    return unit === "%" ? (100 * value).toFixed(1) + " %" : value.toFixed(1) + " " + unit;
+    return unit === "%" ? (100 * value).toFixed(value < 0.1 ? 2 : 1) + " %" : value.toFixed(1) + " " + unit;
   }
 
   // Move everything to a frame; the film only if it is not what moved.
