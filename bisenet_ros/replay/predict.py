@@ -86,9 +86,6 @@ def predict(
         DataError: not one frame can be read, or a file cannot be written.
         KeyboardInterrupt: interrupted before the first frame.
     """
-    for folder, asked in ((MASKS, wanted.masks), (OVERLAYS, wanted.overlays)):
-        if asked:
-            (out / folder).mkdir(exist_ok=True)
     begun, done, partial = time.perf_counter(), 0, False
     frames = _named(predict_frames(source, [predictor], options))
     write = _Writer(out, wanted)
@@ -174,6 +171,7 @@ class _Writer:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
+            path.parent.mkdir(exist_ok=True)
             write_bytes(path, content)
         except OSError as error:
             raise cannot_write(path, error) from error
