@@ -17,7 +17,7 @@ FIRST = """\
 Semantic segmentation for ROS 2. Three things to try first:
 
   {program} demo            play the sample drive through the node; film and report
-  {program} evaluate --help score a model on your labelled images
+  {program} predict SOURCE  segment an image, folder, video, bag or webcam
   {program} data FOLDER     see what your labelled images are, then: train --data FOLDER
 
 {program} --help lists all commands."""
@@ -37,13 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         from bisenet_ros.cli.app import app_for
+        from bisenet_ros.cli.arguments import completed
 
         app = app_for(_typed() if completing else arguments, completion=installed)
     except ModuleNotFoundError as error:
         print(_missing(error), file=sys.stderr)
         return ArgumentError.exit_code
     try:
-        app(arguments, prog_name=name)
+        app(completed(arguments), prog_name=name)
     except BisenetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
