@@ -15,6 +15,7 @@ from bisenet_ros.report.formatting import percent
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -116,16 +117,23 @@ class FrameProgress:
 def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
     """Names and values, one pair per row."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for name, value in figures:
-        table.add_row(name, f"[bold]{value}[/bold]")
+        table.add_row(name, Text(value, style="bold"))
     return table
+
+
+def plain(text: str) -> Text:
+    """Text of others for a table: neither markup nor control codes in it take effect."""
+    from rich.text import Text
+
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str, str]) -> Table:
     """One row per class; ``columns`` maps keys of the figures to titles."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -133,7 +141,7 @@ def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str
     for title in columns.values():
         table.add_column(title, justify="right")
     for name, values in per_class.items():
-        table.add_row(escape(name), *(percent(values[key]) for key in columns))
+        table.add_row(plain(name), *(percent(values[key]) for key in columns))
     return table
 
 
