@@ -42,7 +42,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
     "labels_topic": (
         "/camera/labels",
-        "true ids, mono8: Image on this topic, or CompressedImage (PNG) on its /compressed topic",
+        "true ids, mono8: Image on this topic, or PNG on its /compressed topic; empty: none",
     ),
     "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
     "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
@@ -265,8 +265,12 @@ class EvaluationNode(Node):
         if file is not None and not self.scorer.scored and file.exists():
             self.get_logger().warning(f"nothing was scored, so the older {file} is kept")
         elif file is not None:
-            facts = {"diagnostics": self.statuses, "unmatched_because": why or None}
-            facts |= {"never_received": never, "publishers": self.rivals}
+            facts = {
+                "diagnostics": self.statuses,
+                "unmatched_because": why or None,
+                "never_received": never,
+                "publishers": self.rivals,
+            }
             write_json(file, {**self.scorer.report(self.labels), **facts})
         self.get_logger().info(self.summary())
         if never:

@@ -120,6 +120,7 @@ class Camera:
             or self._lost_frames(offered)
             or self._foreign_clock()
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
+            or qos.rival_publishers(self.node, self.outputs.mask.topic_name)
         )
         if warning and warning != self.warning:
             self.node.get_logger().warning(f"{self.topic}: {warning}")
@@ -137,6 +138,14 @@ class Camera:
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
+
+    def matched_publishers(self) -> int | None:
+        """How many publishers the subscription is connected to; None where rclpy cannot tell."""
+        subscription = self._subscription
+        if subscription is None:
+            return 0
+        count = getattr(subscription, "get_publisher_count", None)  # not in Humble
+        return None if count is None else int(count())
 
     def requested_outputs(self, parameters: Parameters) -> OutputRequest:
         """The outputs that have subscribers right now; no others are computed."""

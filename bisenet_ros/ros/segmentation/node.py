@@ -352,6 +352,7 @@ class SegmentationNode(LifecycleNode):
                     self.parameters.stale_after,
                     camera.warning,
                     self.enabled,
+                    camera.matched_publishers(),
                 )
                 for camera in self.cameras.values()
             ]

@@ -46,6 +46,10 @@ def test_remedies_paths_thresholds_and_clocks(tmp_path, domain, small_weights, m
         rig.peer.node.destroy_publisher(driver)
         camera = rig.advertise(Image, "/camera/image_raw")
         stamped_in_1970(rig, camera, message)
+        rival = rig.peer.node.create_publisher(Image, "/bisenet/mask", 1)
+        said = "/test_peer also publishes /bisenet/mask"
+        rig.peer.spin_until(lambda: said in message(), "the rival in diagnostics")
+        rig.peer.node.destroy_publisher(rival)
         threshold_is_published(rig)
         client = rig.peer.node.create_client(Trigger, "/bisenet/reload")
         own.unlink()
