@@ -54,6 +54,7 @@ def convert(
 ) -> None:
     """Make a weights file from another project's checkpoint."""
     from bisenet_ros.checkpoints.convert import convert as convert_checkpoint
+    from bisenet_ros.cli.assignments import parse_assignments
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.cli.terminal import command_line
     from bisenet_ros.system.atomic_files import write_json
@@ -67,7 +68,7 @@ def convert(
             _triple(mean, "--mean"),
             _triple(std, "--std"),
             source or None,
-            _options(option or []),
+            parse_assignments(option or [], "--option"),
             allow_missing,
             parse_size(size, "--size") if size else None,
             command_line(context),
@@ -115,22 +116,6 @@ def _triple(text: str, option: str) -> tuple[float, float, float] | None:
             f"{option} is {text!r}; expected three numbers R,G,B such as 0.485,0.456,0.406"
         ) from error
     return red, green, blue
-
-
-def _options(words: list[str]) -> dict[str, Any]:
-    """The values as JSON, or as text where they are not JSON."""
-    options: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise ArgumentError(
-                f"--option is {word!r}; expected NAME=VALUE, such as output_stride=8"
-            )
-        try:
-            options[name] = json_module.loads(text)
-        except ValueError:
-            options[name] = text
-    return options
 
 
 def _read_image(path: Path) -> np.ndarray:

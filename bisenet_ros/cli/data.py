@@ -46,6 +46,12 @@ def data(
         float, typer.Option(help="of a set without splits: val's share", min=0, max=1)
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="likewise: what the split is drawn by")] = 1,
+    group_by: Annotated[
+        str, typer.Option(help="likewise: what stays together: folder, prefix or a regex")
+    ] = "",
+    classes: Annotated[
+        str, typer.Option(help="only these, comma-separated, or a YAML file that groups them")
+    ] = "",
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
     ] = False,
@@ -72,7 +78,9 @@ def data(
             check_writable(file, option)
     if show and sheet.suffix.lower() not in (".png", ".html"):
         raise ArgumentError(f"--sheet is {sheet}; expected a name that ends in .png or .html")
-    options = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+    options = DatasetOptions(
+        val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+    )
     console = Console()
     with interruptible(), _plain_warnings():
         found, splits = open_every_split(dataset, path, options)

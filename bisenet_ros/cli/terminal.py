@@ -62,6 +62,58 @@ def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
         yield on_progress
 
 
+class FrameProgress:
+    """A progress bar with frames per second and time left, for use in a ``with`` block.
+
+    Args:
+        console: where.
+        what: the activity.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                speed = task.finished_speed or task.speed
+                return Text("" if speed is None else f"{speed:.1f} frames/s")
+
+        columns: list[str | ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+        columns += [MofNCompleteColumn(), TextColumn("frames"), Rate(), TimeElapsedColumn()]
+        columns += [TextColumn("left"), TimeRemainingColumn()]
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task(what, total=None)
+
+    def __enter__(self) -> FrameProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total: int | None) -> None:
+        """Say how many frames will come; None where nobody knows."""
+        self._bar.reset(self._task, total=total)
+
+    def __call__(self, done: int) -> None:
+        """Say how many are done."""
+        self._bar.update(self._task, completed=done)
+
+    def stop(self) -> None:
+        """Leave the bar as it is, so that what is printed comes below."""
+        self._bar.stop()
+
+
 def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
     """Names and values, one pair per row."""
     from rich.table import Table

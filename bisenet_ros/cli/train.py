@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
+from bisenet_ros.cli.assignments import parse_assignments
 from bisenet_ros.cli.terminal import command_line, interruptible, plain, progress
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from bisenet_ros.datasets import Checked, LabelledSet
     from bisenet_ros.training.run import Data, Prepared
+
+
+SPELLED = {"network_options": ("--network-option",)}  # NAME=VALUE, one each time it is given
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,11 +37,13 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(name: str, known: Any) -> inspect.Parameter:
     default = DEFAULTS[name]
-    kind: Any = str if isinstance(default, list) else type(default)
+    own: Any = type(default)
+    kind: Any = {list: str, dict: list[str]}.get(own, own)
     if known["choices"]:
         kind = Literal[known["choices"]]
-    shown = ",".join(map(str, default)) if isinstance(default, list) else default
+    shown = ",".join(map(str, default)) if isinstance(default, list | dict) else default
     typer_option = typer.Option(
+        *SPELLED.get(name, ()),
         help=known["text"] + (f" [{shown}]" if shown != "" else ""),
         show_default=False,
         rich_help_panel="Recipe",
@@ -73,13 +79,20 @@ def train(
     """Train on labelled images and write a weights file for the node.
 
     Recipe options can be given in --config and on the command line, which takes precedence.
-    The run folder gets recipe.yaml, metrics.csv, TensorBoard events, last.ckpt and best.ckpt,
-    and at the end curves.png, samples.png and weights.safetensors.
+    The run folder gets recipe.yaml, train.txt and val.txt with the names of the images,
+    metrics.csv, TensorBoard events, last.ckpt and best.ckpt, and at the end curves.png,
+    samples.png and weights.safetensors.
     """
     from rich.console import Console
 
     from bisenet_ros.system.atomic_files import check_writable, write_json
-    from bisenet_ros.training.run_folder import RECIPE, check_unused, claimed, first_process
+    from bisenet_ros.training.run_folder import (
+        RECIPE,
+        check_unused,
+        claimed,
+        first_process,
+        write_split_lists,
+    )
 
     recipe = _recipe(_resumed(options, RECIPE) if resume and config is None else config, options)
     out = Path(recipe.out)
@@ -97,6 +110,7 @@ def train(
             return
         with claimed(out, resume, overwrite):
             recipe.write(out / RECIPE)
+            write_split_lists((data.training, data.validation), out)
             facts = _run(recipe, data, resume, stop_after, command_line(context), console)
     if json is not None and facts:
         write_json(json, facts)
@@ -113,6 +127,9 @@ def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
     for name in ("mean", "std"):
         if options.get(name) is not None:
             options[name] = options[name].split(",")
+    for name, flags in SPELLED.items():
+        given = options.get(name)
+        options[name] = parse_assignments(given, flags[0]) if given else None
     return Recipe.read(config, options)
 
 
@@ -204,10 +221,14 @@ def _announce(prepared: "Prepared", console: "Console", resume: bool) -> None:
     """Print what will be trained, and which tensors the given weights did not provide."""
     recipe, data = prepared.recipe, prepared.data
     height, width = prepared.resolution
+    backbone = getattr(prepared.module.network.config, "backbone", "")
     console.print(
-        f"{recipe.network}, {len(data.training.labels)} classes, for {width}×{height}: "
-        f"{len(data.training)} images to train, {len(data.validation)} to validate"
+        f"{recipe.network}{f' on {backbone}' if backbone else ''}, {len(data.training.labels)} "
+        f"classes, for {width}×{height}: {len(data.training)} images to train, "
+        f"{len(data.validation)} to validate"
     )
+    if recipe.backbone_weights and not resume:
+        console.print(f"backbone started from {recipe.backbone_weights}", soft_wrap=True)
     if recipe.weights and not resume:
         fresh = [
             name for name in prepared.reinitialised if not name.endswith("num_batches_tracked")

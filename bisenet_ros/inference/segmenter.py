@@ -12,6 +12,7 @@ from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.networks.layers import round_up
+from bisenet_ros.projection.rotation import quarter_turns
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
 ORDERS = ("rgb", "bgr")
@@ -30,7 +31,7 @@ class Segmenter:
             exact one.
         input_size: (height, width) in pixels the images are resized to for the network; None for
             the size the weights were trained at. Sides are rounded up to multiples of the
-            network's stride.
+            network's ``input_step``, which mostly is its stride.
 
     Attributes:
         engine: the running engine: ``engine.name``, and ``engine.why`` it was selected.
@@ -99,13 +100,15 @@ class Segmenter:
 
         Raises:
             DataError: an array does not have this shape and dtype.
+            ArgumentError: a request's scale, rotation or label map does not fit.
         """
         if not len(images):
             return []
         orders = _per_image(order, len(images), str)
         requests = _per_image(request, len(images), OutputRequest)
-        for image, image_order in zip(images, orders, strict=True):
+        for image, image_order, asked in zip(images, orders, requests, strict=True):
             _check_image(image, image_order)
+            self._check_request(asked)
         return self.engine.pipeline(images, orders, requests)
 
     def warm_up(self, batch: int = 1) -> None:
@@ -125,14 +128,34 @@ class Segmenter:
         except NonFiniteOutput as error:
             raise NonFiniteOutput(f"{self.weights}: {error}") from error
 
+    def _check_request(self, request: OutputRequest) -> None:
+        quarter_turns(request.rotation)
+        if not 0 < request.scale <= 1:
+            raise ArgumentError(f"scale is {request.scale}; expected more than 0 and at most 1")
+        grouping = request.label_map
+        if grouping is not None and len(grouping.groups) != len(self.labels):
+            raise ArgumentError(
+                f"the label map groups {len(grouping.groups)} classes, the network has "
+                f"{len(self.labels)}; read it again for this network"
+            )
+
     def _resolve_size(
         self, model: RunnableModel, requested: tuple[int, int] | None
     ) -> tuple[int, int]:
         """The input size (height, width); WeightsError if an exported model has another one."""
-        if model.file is None:
-            return _input_size(requested or self.card.resolution, model.stride)
+        if model.network is not None:
+            size = _input_size(requested or self.card.resolution, model.input_step)
+            try:
+                model.network.logits_size(size)
+            except ValueError as error:
+                raise ArgumentError(
+                    f"input size {size[1]}×{size[0]} (width×height) is too small for "
+                    f"{self.weights}: {error}"
+                ) from error
+            return size
+        assert model.file is not None
         fixed = model.file.size
-        if requested is not None and _input_size(requested, model.stride) != fixed:
+        if requested is not None and _input_size(requested, model.input_step) != fixed:
             raise WeightsError(
                 f"{self.weights} was exported for {fixed[1]}×{fixed[0]}, but the input size is "
                 f"{requested[1]}×{requested[0]} (width×height); leave both at 0 or export it again"

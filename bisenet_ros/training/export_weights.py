@@ -69,4 +69,6 @@ def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> M
         dataset=training.source,
         licence=training.licence,
         command=command,
+        groups=dict(training.groups),
+        started_from=Path(recipe.weights or recipe.backbone_weights).name,
     )

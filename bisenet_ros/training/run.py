@@ -24,12 +24,12 @@ from bisenet_ros.datasets import (
 )
 from bisenet_ros.datasets.checking import Checked
 from bisenet_ros.errors import ArgumentError, DataError
-from bisenet_ros.networks import SegmentationNetwork, build
+from bisenet_ros.networks import NETWORKS, SegmentationNetwork
 from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.checkpoint import steps_done
-from bisenet_ros.training.fine_tuning import start_from
+from bisenet_ros.training.fine_tuning import start_backbone, start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
@@ -76,6 +76,8 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
         stuff_only=recipe.stuff_only,
         resize_masks=recipe.resize_masks,
         skip_unlabelled=recipe.skip_unlabelled,
+        group_by=recipe.group_by,
+        classes=recipe.classes,
     )
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
@@ -95,17 +97,21 @@ def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
     torch.set_float32_matmul_precision("high")
     network = build_network(recipe, len(data.training.labels))
     _check_batch(recipe, network)
-    if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
-        synchronise(network, recipe.device if recipe.device != "auto" else best_device())
     reinitialised: list[str] = []
     if recipe.weights and not resume:
         reinitialised = start_from(recipe.weights, network, data.training.labels)
+    elif recipe.backbone_weights and not resume:
+        reinitialised = start_backbone(recipe.backbone_weights, network)
+    if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
+        synchronise(network, recipe.device if recipe.device != "auto" else best_device())
+        # Statistics are of all processes' images, so each may have fewer.
+        network.smallest_batch = -(-network.smallest_batch // (recipe.devices * recipe.nodes))
     resolution = (
         recipe.input_height or data.training.resolution[0],
         recipe.input_width or data.training.resolution[1],
     )
-    stride = network.stride
-    size = (round_up(resolution[0], stride), round_up(resolution[1], stride))
+    step = network.input_step
+    size = (round_up(resolution[0], step), round_up(resolution[1], step))
     loss = build_loss(recipe, data.counted.shares)
     module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
     return Prepared(recipe, data, module, reinitialised, resolution)
@@ -130,8 +136,8 @@ def best_device() -> str:
 
 
 def build_network(recipe: Recipe, num_classes: int) -> SegmentationNetwork:
-    """The recipe's network, with auxiliary heads unless their weight is 0."""
-    return build(recipe.network, num_classes, auxiliary=recipe.auxiliary_weight != 0)
+    """The recipe's network, initialised; see :meth:`Recipe.config`."""
+    return NETWORKS[recipe.network].network(recipe.config(num_classes))
 
 
 def build_loss(recipe: Recipe, shares: np.ndarray) -> nn.Module:

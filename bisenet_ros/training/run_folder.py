@@ -6,16 +6,17 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bisenet_ros.datasets import LabelledSet
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.system.atomic_files import make_folder
 
 RECIPE, LAST, BEST, WEIGHTS = "recipe.yaml", "last.ckpt", "best.ckpt", "weights.safetensors"
 METRICS, LOCK, EVENTS = "metrics.csv", ".train.lock", "tensorboard"
 COSTLY = (LAST, BEST, WEIGHTS)  # what took training to make
-LEFT = (*COSTLY, METRICS, RECIPE, "curves.png", "samples.png")
+LEFT = (*COSTLY, METRICS, RECIPE, "train.txt", "val.txt", "curves.png", "samples.png")
 
 
 def check_unused(out: Path, resume: bool, overwrite: bool) -> None:
@@ -67,3 +68,10 @@ def _clear(out: Path) -> None:
     for name in LEFT:
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / EVENTS, ignore_errors=True)
+
+
+def write_split_lists(splits: Iterable[LabelledSet], out: Path) -> None:
+    """Write the names of each split's images, as ``train.txt`` and ``val.txt``."""
+    for labelled in splits:
+        names = "".join(f"{sample.name}\n" for sample in labelled.samples)
+        (out / f"{labelled.split}.txt").write_text(names, encoding="utf-8")

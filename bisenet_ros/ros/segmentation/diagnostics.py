@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -48,7 +49,7 @@ def camera_status(
     stale_after: float,
     warning: str = "",
     enabled: bool = True,
-    matched_publishers: int | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> DiagnosticStatus:
     """The status of one camera.
 
@@ -61,15 +62,13 @@ def camera_status(
         stale_after: seconds without input before the camera is STALE.
         warning: why images may not arrive; sets the level to WARN.
         enabled: whether the node processes frames; if not, no output is expected.
-        matched_publishers: publishers its subscription is connected to; None where rclpy cannot
-            tell.
+        more: values of the camera's other outputs.
     """
     report = statistics.report(now)
     values: dict[str, object] = {"target_fps": target_fps, **report}
     values["lost_share"] = statistics.lost_share(now)
     values["last_reject_reason"] = statistics.last_reject_reason
-    if matched_publishers is not None:
-        values["matched_publishers"] = matched_publishers
+    values.update(more or {})
     level, message = _camera_level(
         report, statistics, now, target_fps, stale_after, warning, enabled
     )

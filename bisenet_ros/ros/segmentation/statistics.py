@@ -9,6 +9,7 @@ import numpy as np
 
 from bisenet_ros.inference.result import STAGES
 
+PROJECTIONS = ("ground", "points")  # computed after a mask was published
 WINDOW = 5.0  # seconds covered by rates and percentiles
 MAX_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag restarted
 MIN_STEPS = 8  # between stamps, needed to estimate a camera's period
@@ -77,6 +78,7 @@ class CameraStatistics:
         self._steps = Window(now)
         self._last_stamp = 0.0
         self._stages = {stage: Window(now) for stage in ("wait", *STAGES)}
+        self._projections = {name: Window(now) for name in PROJECTIONS}
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
@@ -158,6 +160,11 @@ class CameraStatistics:
             for stage, milliseconds in stages.items():
                 self._stages[stage].add(now, milliseconds)
 
+    def projected(self, name: str, now: float, milliseconds: float) -> None:
+        """One of ``PROJECTIONS`` was published, and took this long."""
+        with self._lock:
+            self._projections[name].add(now, milliseconds)
+
     def report(self, now: float) -> dict[str, float]:
         """Rates in frames per second, ages and stage times in milliseconds, counters."""
         with self._lock:
@@ -169,5 +176,8 @@ class CameraStatistics:
                 **rates,
                 **{name: self.counts[name] for name in COUNTS},
                 **{f"frame_age_ms_p{p}": age for p, age in zip((50, 95, 99), ages, strict=True)},
-                **{f"{s}_ms_p50": w.percentiles(now, 50)[0] for s, w in self._stages.items()},
+                **{
+                    f"{name}_ms_p50": window.percentiles(now, 50)[0]
+                    for name, window in (*self._stages.items(), *self._projections.items())
+                },
             }
