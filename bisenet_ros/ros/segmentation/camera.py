@@ -146,9 +146,9 @@ class Camera:
             qos.publisher_mismatch(reliability, offered)
             or remedy(self.node, self._images)
             or self._lost_frames(offered)
-            or self._foreign_clock()
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
             or qos.rival_publishers(self.node, self.outputs.mask.topic_name)
+            or self._foreign_clock()
         )
         if warning and warning != self.warning:
             self.node.get_logger().warning(f"{self.topic}: {warning}")
