@@ -375,6 +375,7 @@ class SegmentationNode(LifecycleNode):
                     self.enabled,
                     {
                         "rotation": self.parameters.rotation_of(camera.index),
+                        **camera.connection(),
                         **camera.projections.values(),
                     },
                 )

@@ -24,6 +24,7 @@ from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
 from bisenet_ros.ros.segmentation.output_state import OutputState
 from bisenet_ros.ros.segmentation.pairing import Pairing
 from bisenet_ros.ros.segmentation.segmented_frame import SegmentedFrame
+from bisenet_ros.ros.segmentation.topics import resolved_topic
 
 COMPRESSED = "/compressedDepth"  # the end of a topic of compressed_depth_image_transport
 SHAPE_TOLERANCE = 0.02  # how far the two images' aspect ratios may differ, for odd sizes
@@ -51,7 +52,7 @@ class PointsOutput:
         wake: Callable[[], None],
     ) -> None:
         self._node, self._group, self._calibration, self._wake = node, group, calibration, wake
-        self.topic = node.resolve_topic_name(depth_topic) if depth_topic else ""
+        self.topic = resolved_topic(node, "depth_topic", depth_topic) if depth_topic else ""
         self.kind = CompressedImage if self.topic.endswith(COMPRESSED) else Image
         self.state = OutputState(f"{prefix}/points", node.get_logger())
         self.pairing: Pairing[SegmentedFrame, Image | CompressedImage] = Pairing()
