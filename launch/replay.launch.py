@@ -25,9 +25,10 @@ from bisenet_ros.ros.launch_arguments import (
     REPLAY,
     bag_transport,
     full_name,
+    has_topic,
     is_true,
-    number,
     process_options,
+    rate_factor,
 )
 
 CLOCK = "100"  # Hz of /clock; its period bounds the error of measured ages
@@ -61,8 +62,12 @@ def start(context: LaunchContext) -> list:
     transport = bag_transport(chosen["bag"], chosen.get("image_topic", "/camera/image_raw"))
     if not {"image_transport", "params_file"} & set(chosen):
         chosen["image_transport"] = transport
+    if lockstep(chosen) and not {"rate", "params_file"} & set(chosen):
+        chosen["rate"] = "0.0"  # every frame: the bag's time stands still until it is served
     options = process_options(chosen)
-    play, waiting = player(chosen, options), wait_for(node, options)
+    stepped = lockstep(chosen)
+    play = stepper(chosen, node, transport, options) if stepped else player(chosen, options)
+    waiting = wait_for(node, options)
 
     def on_exit(event: ProcessExited, _: LaunchContext) -> list:
         if event.action is waiting:
@@ -110,8 +115,36 @@ def wait_for(node: str, options: dict) -> ExecuteProcess:
 def player(chosen: dict[str, str], options: dict) -> ExecuteProcess:
     """Describe ``ros2 bag play``; when it exits, everything shuts down."""
     command = ["ros2", "bag", "play", chosen["bag"], "--clock", CLOCK]
-    command += ["--rate", str(number("rate_factor", chosen["rate_factor"]))]
+    command += ["--rate", str(rate_factor(chosen["rate_factor"]))]
     command += ["--delay", DISCOVERY, "--disable-keyboard-controls"]
     command += ["--loop"] if is_true(chosen["loop"]) else []
-    finish = TimerAction(period=SETTLE, actions=[Shutdown(reason="the bag ended")])
-    return ExecuteProcess(cmd=command, name="player", on_exit=[finish], **options)
+    return ExecuteProcess(cmd=command, name="player", on_exit=[finish()], **options)
+
+
+def lockstep(chosen: dict[str, str]) -> bool:
+    """Whether frames are played as fast as every one is served."""
+    return rate_factor(chosen["rate_factor"]) == 0
+
+
+def stepper(chosen: dict[str, str], node: str, transport: str, options: dict) -> Node:
+    """Describe camera_player, which waits for the mask of each frame and steps /clock."""
+    topic = chosen.get("image_topic", "/camera/image_raw")
+    topic += "/compressed" if transport == "compressed" else ""
+    arguments = [chosen["bag"], "--topic", topic, "--lockstep", f"{node}/mask"]
+    if has_topic(chosen["bag"], chosen["labels_topic"]):
+        arguments += ["--also", chosen["labels_topic"]]
+    arguments += ["--stamps", "original", "--clock", CLOCK, "--wait-for-subscribers", "1"]
+    arguments += ["--loop"] if is_true(chosen["loop"]) else []
+    return Node(
+        package="bisenet_ros",
+        executable="camera_player",
+        exec_name="player",
+        arguments=arguments,
+        on_exit=[finish()],
+        **options,
+    )
+
+
+def finish() -> TimerAction:
+    """Shut down once the last masks are scored."""
+    return TimerAction(period=SETTLE, actions=[Shutdown(reason="the bag ended")])

@@ -98,7 +98,11 @@ def segment_arguments(params_file: str) -> tuple[Argument, ...]:
 
 REPLAY = (
     Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
-    Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
+    Argument(
+        "rate_factor",
+        "1.0",
+        "playback speed; 1.0: as recorded, 0: as fast as every frame is served",
+    ),
     Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
     Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; base name"),
     Argument("out", "out/replay", "output folder for the scores"),
@@ -146,14 +150,17 @@ def is_true(text: str) -> bool:
     return text.lower() == "true"
 
 
-def number(name: str, text: str) -> float:
-    """A launch argument as a number above 0, or :class:`ArgumentError`."""
+def rate_factor(text: str) -> float:
+    """The launch argument ``rate_factor`` as a number of 0 or more, or :class:`ArgumentError`."""
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not 0 < value < float("inf"):
-        raise ArgumentError(f"{name} is {text!r}; expected a number above 0")
+    if not 0 <= value < float("inf"):
+        raise ArgumentError(
+            f"rate_factor is {text!r}; expected a number above 0, or 0 for as fast as every frame "
+            "is served"
+        )
     return value
 
 
@@ -195,6 +202,14 @@ def bag_transport(bag: str, image_topic: str) -> str:
     raise DataError(
         f"{bag} has no topic {image_topic}; topics: {available}; pass image_topic:=TOPIC"
     )
+
+
+def has_topic(bag: str, name: str) -> bool:
+    """Whether a bag holds a topic; DataError if it cannot be read."""
+    from bisenet_ros.recordings.rosbag import Bag  # needs a library that the node does not
+
+    with Bag(Path(bag).expanduser()) as opened:
+        return any(topic.name == name for topic in opened.topics)
 
 
 def _bag_topics(metadata: Path) -> list[str]:
