@@ -75,7 +75,9 @@ def imported(*places: str) -> set[str]:
 
 def from_ros(names: set[str]) -> set[str]:
     return {
-        n for n in names if re.fullmatch(r"rclpy|cv_bridge|tf2_ros|launch.*|.*_(msgs|srvs|interfaces)", n)
+        n
+        for n in names
+        if re.fullmatch(r"rclpy|cv_bridge|tf2_ros|launch.*|.*_(msgs|srvs|interfaces)", n)
     }
 
 
