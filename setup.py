@@ -1,5 +1,6 @@
 """Installs the package: by colcon into a ROS 2 workspace, by pip into a virtual environment."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -55,6 +56,12 @@ EXTRAS = {
 }
 
 
+def version() -> str:
+    """``__version__`` of the package, without importing it."""
+    text = Path(NAME, "version.py").read_text(encoding="utf-8")
+    return re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0]
+
+
 def shared_files() -> list[tuple[str, list[str]]]:
     """(folder below the prefix, files) for everything in ``SHARED``, with its folder structure."""
     files: dict[str, list[str]] = {}
@@ -67,7 +74,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=version(),
     description="Real-time semantic segmentation of camera images with BiSeNetV2, for ROS 2",
     author="bisenet_ros maintainers",
     author_email="maintainers@bisenet-ros.org",
@@ -76,7 +83,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={f"{NAME}.report": ["templates/*"]},
+    package_data={
+        NAME: ["py.typed"],
+        f"{NAME}.report": ["templates/*"],
+        f"{NAME}.selftest": ["data/*"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -84,6 +95,11 @@ setup(
     ],
     install_requires=[],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": [f"{name} = {NAME}.ros.{name}:main" for name in EXECUTABLES]},
+    entry_points={
+        "console_scripts": [
+            f"{NAME} = {NAME}.cli:main",
+            *(f"{name} = {NAME}.ros.{name}:main" for name in EXECUTABLES),
+        ]
+    },
     zip_safe=True,
 )

@@ -5,7 +5,8 @@
 ``GIT_FOLDER`` is a clone of github.com/CoinCheung/BiSeNet with its history (bare will do),
 ``SITE_FOLDER`` holds mmsegmentation 1.2.2, mmcv-lite 2.1.0 and mmengine 0.10.7, unpacked. For each
 network it writes keys and shapes (JSON) and, where the converter takes the network, its logits
-(npz) to test/checkpoints/convert/data. Logits are those before the final upsampling.
+(npz) to test/checkpoints/convert/data, or to bisenet_ros/selftest/data if it has them. Logits are
+those before the final upsampling.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import torch.utils.model_zoo
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "test" / "checkpoints" / "convert"))
+sys.path[:0] = [str(ROOT), str(ROOT / "test" / "checkpoints" / "convert")]
 import seeded  # noqa: E402
 
 CLASSES = 19
@@ -95,7 +96,7 @@ def write(
     parameters = sum(p.numel() for p in network.parameters())
     facts |= {"classes": CLASSES, "parameters": parameters, "gain": gain, "shapes": shapes}
     text = json.dumps(facts, separators=(",", ":"))
-    (seeded.DATA / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    seeded.file(f"{name}.json").write_text(text + "\n", encoding="utf-8")
     if name in REFUSED:
         return
     found: dict[str, np.ndarray] = {}
@@ -110,7 +111,7 @@ def write(
     arrays = dict(zip(names, (found[key] for key in classifiers), strict=True))
     # A few classes of the auxiliary logits will do, and keep the files small.
     arrays |= {key: array[:, :4] for key, array in arrays.items() if key != "logits"}
-    np.savez_compressed(seeded.DATA / f"{name}.npz", **arrays)
+    np.savez_compressed(seeded.file(f"{name}.npz"), **arrays)
     spread = arrays["logits"].std(axis=(2, 3)).mean()
     print(f"{name}: {parameters} parameters, logits {arrays['logits'].shape}, σ {spread:.2f}")
 

@@ -99,8 +99,8 @@ def write(peer: Peer) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
     if case.kept:
         arrays = {name: deeplab_cases.sample(array) for name, array in found.items()}
         arrays["shape"] = np.array(found["logits"].shape)
-        np.savez_compressed(seeded.DATA / f"{peer.name}.npz", **arrays)
-        manifest = seeded.DATA / f"{case.manifest}.json"
+        np.savez_compressed(seeded.file(f"{peer.name}.npz"), **arrays)
+        manifest = seeded.file(f"{case.manifest}.json")
         manifest.write_text(json.dumps(deeplab_cases.fold(shapes), separators=(",", ":")) + "\n")
     return shapes, found
 

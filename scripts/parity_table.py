@@ -2,7 +2,7 @@
 
     python scripts/parity_table.py
 
-Every seeded checkpoint whose source's logits are kept in test/checkpoints/convert/data goes through
+Every seeded checkpoint whose source's logits are kept (test/checkpoints/convert) goes through
 ``convert``, a weights file and ``load_network``; the table (Markdown) holds the largest difference
 of any logit, auxiliary heads included, relative to the largest logit.
 """
@@ -31,11 +31,11 @@ def main() -> None:
     """A line per kept case."""
     print("| checkpoint | network | options that differ from the default | relative error |")
     print("|---|---|---|---:|")
-    for path in sorted(seeded.DATA.glob("*.npz")):
-        network = converted(path.stem)
+    for name in seeded.answered():
+        network = converted(name)
         changed = _changed(network)
-        error = f"{worst(path.stem, network):.1e}"
-        print(f"| {path.stem} | {network.architecture} | {changed} | {error} |", flush=True)
+        error = f"{worst(name, network):.1e}"
+        print(f"| {name} | {network.architecture} | {changed} | {error} |", flush=True)
 
 
 def converted(name: str) -> SegmentationNetwork:

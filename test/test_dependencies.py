@@ -34,7 +34,7 @@ SERVES = {
         "ros/segmentation",
     ),
     "tools": ("cli", "recordings", "report", "demo", "benchmark", "datasets", "metrics", "replay"),
-    "train": ("training",),
+    "train": ("training", "selftest"),
 }
 NEEDS = {"node": (), "tools": ("node",), "train": ("node", "tools")}
 # Imported by another package of the extra, or by name where it is needed.

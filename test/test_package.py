@@ -79,6 +79,7 @@ def test_setup_agrees_with_the_manifest(package: dict[str, Any]):
 
 def test_every_executable_has_its_main(package: dict[str, Any]):
     scripts = dict(entry.split(" = ") for entry in package["entry_points"]["console_scripts"])
+    assert scripts.pop("bisenet_ros") == "bisenet_ros.cli:main"
     assert set(scripts) == EXECUTABLES
     for target in scripts.values():
         module, function = target.split(":")

@@ -18,7 +18,7 @@ from bisenet_ros.inference.result import STAGES
 
 
 class WithUpsampling(nn.Module):
-    """A network that upsamples its logits from 1/8 to its input size itself, as is usual."""
+    """A network that upsamples its logits to its input size itself, as is usual."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -26,14 +26,15 @@ class WithUpsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, 3, H, W) → (1, n, H, W)."""
-        return F.interpolate(self.network(x), scale_factor=8, mode="bilinear", align_corners=False)
+        logits = self.network(x)
+        return F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class UsualPipeline:
     """Eager float32 network in NCHW; NumPy preprocessing, full-size logits.
 
     Args:
-        network: in eval mode, (1, 3, H, W) → logits (1, n, H/8, W/8); H, W multiples of 32.
+        network: in eval mode, (1, 3, H, W) → logits (1, n, h, w); H, W as it needs them.
         mean, std: of RGB images scaled to 0–1.
         palette: (256, 3) uint8 RGB.
         size: (height, width) of the network's input.

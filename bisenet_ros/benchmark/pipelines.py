@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +18,8 @@ from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.image_encodings import from_raw
 from bisenet_ros.inference.result import STAGES
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config, SegmentationNetwork
-from bisenet_ros.networks.layers import pad_to_multiple
+from bisenet_ros.networks import SegmentationNetwork, build
+from bisenet_ros.networks.layers import crop_padding, pad_to_multiple
 
 CLASSES = 19  # of random weights: as in Cityscapes, where most published figures come from
 
@@ -115,22 +117,33 @@ class Padded(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(1, 3, H, W) → (1, n, H / stride, W / stride)."""
-        height, width = (side // self.network.stride for side in x.shape[-2:])
-        return self.network(pad_to_multiple(x, self.network.multiple))[..., :height, :width]
+        padded = pad_to_multiple(x, self.network.multiple)
+        logits = self.network(padded)
+        assert isinstance(logits, torch.Tensor)
+        return crop_padding(logits, (x.shape[2], x.shape[3]), (padded.shape[2], padded.shape[3]))
 
 
-def random_weights(path: Path, size: tuple[int, int]) -> Path:
-    """Write an untrained BiSeNetV2 with a fixed seed, whose masks contain several classes."""
-    generator = torch.random.get_rng_state()
-    torch.manual_seed(0)
-    network = BiSeNetV2(BiSeNetV2Config(CLASSES, auxiliary=False))
-    with torch.no_grad():
-        network.head.conv_out[1].get_parameter("weight").normal_(std=1.0)
-    torch.random.set_rng_state(generator)
+def random_weights(
+    path: Path, size: tuple[int, int], network: str = "bisenetv2", **options: Any
+) -> Path:
+    """Write an untrained network with a fixed seed, whose masks contain several classes.
+
+    Args:
+        path: of the file.
+        size: (height, width) of the card.
+        network: a key of ``NETWORKS``.
+        options: of its config.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        built = build(network, CLASSES, **{"auxiliary": False, **options})
+        with torch.no_grad():
+            for name in built.output_convolutions():
+                built.get_submodule(name).get_parameter("weight").normal_(std=1.0)
     colours = np.random.default_rng(0).integers(0, 256, (CLASSES, 3)).tolist()
     card = ModelCard(
-        architecture=network.architecture,
-        options=dict(vars(network.config)),
+        architecture=built.architecture,
+        options=asdict(built.config),
         labels=LabelSet(tuple(f"class {i}" for i in range(CLASSES)), tuple(map(tuple, colours))),
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
@@ -138,4 +151,4 @@ def random_weights(path: Path, size: tuple[int, int]) -> Path:
         dataset="none: random weights",
         command="python -m bisenet_ros benchmark",
     )
-    return save(path, network, card)
+    return save(path, built, card)

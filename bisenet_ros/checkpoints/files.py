@@ -134,9 +134,12 @@ def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
     try:
         return ModelCard.from_metadata(metadata or {})
     except ValueError as error:
+        # Not above: the converters are built on this module.
+        from bisenet_ros.checkpoints.convert.suggestion import convert_command
+
         raise WeightsError(
             f"{path} is a safetensors file but not a weights file of this package: {error}; "
-            "create one with python -m bisenet_ros convert or train"
+            f"make one with {convert_command(path)}"
         ) from error
 
 

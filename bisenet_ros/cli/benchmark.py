@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bisenet_ros.inference.engines import ENGINES
+from bisenet_ros.networks import NETWORKS
 
 if TYPE_CHECKING:
     from bisenet_ros.benchmark.run import BenchmarkPlan
@@ -31,6 +32,12 @@ def benchmark(
     weights: Annotated[
         str, typer.Option(help="weights file, or random; empty: the shipped weights, if installed")
     ] = "",
+    network: Annotated[
+        str, typer.Option(help=f"time this one with random weights: {', '.join(NETWORKS)}")
+    ] = "",
+    network_option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of that network; may be repeated")
+    ] = None,
     baseline: Annotated[
         str, typer.Option(help="conventional pipeline to compare with: usual or none")
     ] = "usual",
@@ -70,7 +77,7 @@ def benchmark(
             Path(folder),
             (device, precision, engine, size, camera),
             (cameras, threads, pairs, cpu_load),
-            weights,
+            _weights(Path(folder), weights, network, network_option or []),
             baseline,
             stages,
         )
@@ -88,33 +95,25 @@ def _plan(
     folder: Path,
     words: tuple[str, str, str, str, str],
     numbers: tuple[int, int, int, int],
-    weights: str,
+    weights: tuple[Path, bool],
     baseline: str,
     projections: bool,
 ) -> BenchmarkPlan:
-    """The options as a plan; random weights are written to ``folder``."""
-    from bisenet_ros.benchmark.pipelines import random_weights
+    """The options as a plan."""
     from bisenet_ros.benchmark.run import BenchmarkPlan, parse_engines
     from bisenet_ros.cli.sizes import parse_size
-    from bisenet_ros.errors import DataError
-    from bisenet_ros.networks.bisenetv2 import STRIDE
+    from bisenet_ros.inference.engines.selection import read_model
     from bisenet_ros.networks.layers import round_up
-    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     device, precision, engine, size_text, camera_text = words
     cameras, threads, pairs, cpu_load = numbers
-    size = parse_size(size_text, "--size")
+    path, random = weights
+    height, width = parse_size(size_text, "--size")
     # As the Segmenter would: both sides see the same input.
-    size = (round_up(size[0], STRIDE), round_up(size[1], STRIDE))
-    random = weights == "random"
-    path = Path(weights)
-    if not weights:
-        try:
-            path = share_file(SHIPPED_WEIGHTS)
-        except DataError:
-            random = True
+    step = read_model(path).input_step
+    size = round_up(height, step), round_up(width, step)
     return BenchmarkPlan(
-        weights=random_weights(folder / "random.safetensors", size) if random else path,
+        weights=path,
         random=random,
         device=device,
         precision=precision,
@@ -128,6 +127,36 @@ def _plan(
         cpu_load=cpu_load,
         projections=projections,
     )
+
+
+def _weights(
+    folder: Path, weights: str, network: str, network_options: list[str]
+) -> tuple[Path, bool]:
+    """The weights file to time, and whether it is random; that is written to ``folder``."""
+    from bisenet_ros.benchmark.pipelines import random_weights
+    from bisenet_ros.checkpoints.convert.presets import RESOLUTION
+    from bisenet_ros.cli.assignments import parse_assignments
+    from bisenet_ros.errors import ArgumentError, DataError
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
+
+    if network_options and not network:
+        raise ArgumentError("--network-option belongs to --network NAME; pass that, too")
+    if network and weights not in ("", "random"):
+        raise ArgumentError(
+            f"--network {network} is timed with random weights, but --weights is {weights}; "
+            "pass one of them"
+        )
+    options = parse_assignments(network_options, "--network-option")
+    if not network and weights != "random":
+        try:
+            return Path(weights) if weights else share_file(SHIPPED_WEIGHTS), False
+        except DataError:  # an installation without weights
+            pass
+    try:
+        path = folder / "random.safetensors"
+        return random_weights(path, RESOLUTION, network or "bisenetv2", **options), True
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"--network: {error}") from error
 
 
 def _restart_with_environment() -> None:

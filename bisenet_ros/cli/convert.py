@@ -54,6 +54,7 @@ def convert(
 ) -> None:
     """Make a weights file from another project's checkpoint."""
     from bisenet_ros.checkpoints.convert import convert as convert_checkpoint
+    from bisenet_ros.cli.assignments import parse_assignments
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.cli.terminal import command_line
     from bisenet_ros.system.atomic_files import write_json
@@ -67,7 +68,7 @@ def convert(
             _triple(mean, "--mean"),
             _triple(std, "--std"),
             source or None,
-            _options(option or []),
+            parse_assignments(option or [], "--option"),
             allow_missing,
             parse_size(size, "--size") if size else None,
             command_line(context),
@@ -117,29 +118,13 @@ def _triple(text: str, option: str) -> tuple[float, float, float] | None:
     return red, green, blue
 
 
-def _options(words: list[str]) -> dict[str, Any]:
-    """The values as JSON, or as text where they are not JSON."""
-    options: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise ArgumentError(
-                f"--option is {word!r}; expected NAME=VALUE, such as output_stride=8"
-            )
-        try:
-            options[name] = json_module.loads(text)
-        except ValueError:
-            options[name] = text
-    return options
-
-
 def _read_image(path: Path) -> np.ndarray:
-    import cv2
+    from bisenet_ros.datasets.pictures import read_rgb
 
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if image is None:
-        raise DataError(f"--image {path} cannot be read as a picture; expected a JPEG or PNG file")
-    return image[..., ::-1].copy()
+    try:
+        return read_rgb(path)
+    except DataError as error:
+        raise DataError(f"--image {error}") from error
 
 
 def _write(out: Path, converted: Converted, photo: np.ndarray | None) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def export(
     if json is not None:
         write_json(json, {"file": str(out), **facts})
     for name, value in facts.items():
-        Console().print(f"{name}: {value}", highlight=False)
+        Console().print(f"{name}: {value}", highlight=False, markup=False)
 
 
 def _export(
@@ -87,7 +87,7 @@ def _export(
     source = weights or share_file(SHIPPED_WEIGHTS)
     network, card = load(source)
     height, width = parse_size(size, "--size") if size else card.resolution
-    fitted = (round_up(height, network.stride), round_up(width, network.stride))
+    fitted = (round_up(height, network.input_step), round_up(width, network.input_step))
     facts: dict[str, Any] = {"weights": str(source), "input": f"{fitted[0]}x{fitted[1]}"}
     if calibration is None:
         writer.write(target, network, card, fitted)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bisenet_ros.cli.terminal import plain
+
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="weights file (.safetensors)")],
@@ -38,12 +40,15 @@ def _print_table(facts: dict[str, object]) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     names, colours = facts.pop("class_names"), facts.pop("colours")
     for key, value in facts.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        table.add_row(key, plain(shown))
     console = Console()
     console.print(table)
     classes = Table("id", "class", "colour", box=None, padding=(0, 2, 0, 0))
     for i, (name, colour) in enumerate(zip(names, colours, strict=True)):  # type: ignore[call-overload]
         red, green, blue = colour
         swatch = Text("    ", style=f"on rgb({red},{green},{blue})")
-        classes.add_row(str(i), name, swatch + Text(f" {red},{green},{blue}", style="default"))
+        classes.add_row(
+            str(i), plain(name), swatch + Text(f" {red},{green},{blue}", style="default")
+        )
     console.print(classes)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bisenet_ros.datasets.decoding import Colour, Decoder
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
+from bisenet_ros.system.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,15 @@ def read_label_file(path: Path) -> LabelFile:
     Raises:
         DataError: the file is missing or malformed, or two classes share an id or colour.
     """
-    try:
-        labels = LabelSet.read(path)
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.exists():
         raise DataError(
-            f"{path} cannot be read ({error.strerror}); write one with 'classes:', and "
-            "'name:' and 'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
-        ) from error
-    except (ValueError, yaml.YAMLError) as error:
+            f"{path} cannot be read (it is missing); write one with 'classes:', and 'name:' and "
+            "'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
+        )
+    data = read_yaml(path)
+    try:
+        labels = LabelSet.of(data, path)
+    except ValueError as error:
         reason = " ".join(str(error).replace(f"{path}: ", "").split())
         raise DataError(f"{path} is not a list of classes: {reason}") from error
     ids = tuple(entry.get("id", i) for i, entry in enumerate(data["classes"]))

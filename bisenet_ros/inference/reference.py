@@ -13,7 +13,7 @@ from torch import Tensor
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last, pad_to_multiple, round_up
+from bisenet_ros.networks.layers import channels_last, crop_padding, pad_to_multiple, round_up
 
 LARGEST_SCALE = 4.0
 LARGEST_SIDE = 8192  # pixels
@@ -32,7 +32,7 @@ class Predictor:
         card: gives mean and std of the images, and the input size.
         device: the torch device.
         size: (height, width) in pixels of the input at scale 1; None for the card's resolution.
-            Sides are rounded up to multiples of the network's stride, as in the Segmenter.
+            Sides are rounded up to multiples of the network's ``input_step``, as in the Segmenter.
         flip: also segment the mirrored image.
         scales: factors on ``size``; one view each.
 
@@ -58,7 +58,7 @@ class Predictor:
         channels_last(self.network)
         self.mean = torch.tensor(card.mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(card.std, device=self.device).view(1, 3, 1, 1)
-        self.sizes = _sizes(size or card.resolution, scales, network.stride)
+        self.sizes = _sizes(size or card.resolution, scales, network.input_step)
         self.flips = (False, True) if flip else (False,)
 
     @torch.inference_mode()
@@ -89,9 +89,8 @@ class Predictor:
         """Logits (1, n, H, W) float32 of the image at input size ``size``, mirrored if asked."""
         x = self._input(image, size)
         x = x.flip(3) if flipped else x
-        logits = self.network(pad_to_multiple(x, self.network.multiple))
-        stride = self.network.stride
-        logits = logits[..., : size[0] // stride, : size[1] // stride]
+        padded = pad_to_multiple(x, self.network.multiple)
+        logits = crop_padding(self.network(padded), size, (padded.shape[2], padded.shape[3]))
         logits = logits.flip(3) if flipped else logits
         return upsample(logits, (image.shape[0], image.shape[1]))
 
@@ -103,9 +102,9 @@ class Predictor:
 
 
 def _sizes(
-    size: tuple[int, int], scales: Sequence[float], stride: int
+    size: tuple[int, int], scales: Sequence[float], step: int
 ) -> tuple[tuple[int, int], ...]:
-    """The input size (height, width) at each scale, in multiples of ``stride``."""
+    """The input size (height, width) at each scale, in multiples of ``step``."""
     if not scales or not all(math.isfinite(s) and 0 < s <= LARGEST_SCALE for s in scales):
         found = ", ".join(f"{s:g}" for s in scales) or "empty"
         raise ArgumentError(
@@ -113,7 +112,7 @@ def _sizes(
         )
     sizes = []
     for scale in scales:
-        height, width = (round_up(max(1, round(side * scale)), stride) for side in size)
+        height, width = (round_up(max(1, round(side * scale)), step) for side in size)
         if max(height, width) > LARGEST_SIDE:
             raise ArgumentError(
                 f"scale {scale:g} makes the input {height}×{width} (height × width); "

@@ -31,7 +31,7 @@ class Segmenter:
             exact one.
         input_size: (height, width) in pixels the images are resized to for the network; None for
             the size the weights were trained at. Sides are rounded up to multiples of the
-            network's stride.
+            network's ``input_step``, which mostly is its stride.
 
     Attributes:
         engine: the running engine: ``engine.name``, and ``engine.why`` it was selected.
@@ -143,10 +143,19 @@ class Segmenter:
         self, model: RunnableModel, requested: tuple[int, int] | None
     ) -> tuple[int, int]:
         """The input size (height, width); WeightsError if an exported model has another one."""
-        if model.file is None:
-            return _input_size(requested or self.card.resolution, model.stride)
+        if model.network is not None:
+            size = _input_size(requested or self.card.resolution, model.input_step)
+            try:
+                model.network.logits_size(size)
+            except ValueError as error:
+                raise ArgumentError(
+                    f"input size {size[1]}×{size[0]} (width×height) is too small for "
+                    f"{self.weights}: {error}"
+                ) from error
+            return size
+        assert model.file is not None
         fixed = model.file.size
-        if requested is not None and _input_size(requested, model.stride) != fixed:
+        if requested is not None and _input_size(requested, model.input_step) != fixed:
             raise WeightsError(
                 f"{self.weights} was exported for {fixed[1]}×{fixed[0]}, but the input size is "
                 f"{requested[1]}×{requested[0]} (width×height); leave both at 0 or export it again"

@@ -43,6 +43,9 @@ class SegmentationNetwork(nn.Module):
         smallest_batch: minimum batch size in training; 2 where a batch norm follows global
             pooling, since a single image would give it one value per channel.
         one_more_than: if given, H and W may also be one more than multiples of it.
+        aligned: whether logits always come at (H / stride, W / stride). Some published networks
+            round differently inside, see :meth:`logits_size`; images must then not be padded, since
+            the logits of the padding could not be cut off.
     """
 
     architecture: str
@@ -54,6 +57,7 @@ class SegmentationNetwork(nn.Module):
     auxiliary_weight: float = 1.0
     smallest_batch: int = 1
     one_more_than: int | None = None
+    aligned: bool = True
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -72,9 +76,47 @@ class SegmentationNetwork(nn.Module):
                 "raise the batch size"
             )
 
+    @property
+    def input_step(self) -> int:
+        """Input sizes are rounded up to multiples of it, and padded to ``multiple`` if it is less.
+
+        It is the stride, or ``multiple`` where padding must be avoided.
+        """
+        return self.stride if self.aligned else self.multiple
+
+    def logits_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the logits that cover images of ``size``, multiples of ``input_step``.
+
+        Raises:
+            ValueError: the images are too small for this network.
+        """
+        if self.aligned:
+            return size[0] // self.stride, size[1] // self.stride
+        with torch.device("meta"), torch.no_grad():  # shapes only, nothing is computed
+            network = type(self)(replace(self.config, auxiliary=False)).eval()
+            logits = network(torch.empty(1, 3, *size))
+        assert isinstance(logits, Tensor)
+        return logits.shape[2], logits.shape[3]
+
+    def output_convolutions(self) -> tuple[str, ...]:
+        """Names of the convolutions that put out class logits, auxiliary ones included.
+
+        They are the heads' convolutions with as many channels as classes and no batch norm behind.
+        """
+        heads, modules = self.head_prefixes + self.auxiliary_prefixes, dict(self.named_modules())
+        return tuple(
+            name
+            for name, module in modules.items()
+            if isinstance(module, nn.Conv2d)
+            and module.out_channels == self.config.num_classes
+            and name.split(".")[0].startswith(heads)
+            and f"{name.rpartition('.')[0]}.bn" not in modules
+        )
+
     def for_inference(self: Network) -> Network:
-        """A copy in eval mode without the auxiliary heads."""
+        """A copy in eval mode without the auxiliary heads, on the same device in the same type."""
         network = type(self)(replace(self.config, auxiliary=False))
+        network.to(next(self.parameters()))
         state = {
             name: tensor
             for name, tensor in self.state_dict().items()

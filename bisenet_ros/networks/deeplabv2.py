@@ -72,6 +72,7 @@ class DeepLabV2(SegmentationNetwork):
         self.backbone = build_backbone(
             config.backbone, config.output_stride, config.backbone_options
         )
+        self.aligned = self.backbone.aligned
         channels = self.backbone.channels.stride32
         self.classifiers = nn.ModuleList(
             _classifier(channels, config.num_classes, rate) for rate in config.rates

@@ -87,6 +87,7 @@ class DeepLabV3(SegmentationNetwork):
         self.backbone = build_backbone(
             config.backbone, config.output_stride, config.backbone_options
         )
+        self.aligned = self.backbone.aligned
         channels = self.backbone.channels
         self.aspp = ASPP(
             channels.stride32,

@@ -35,7 +35,10 @@ class Backbone(nn.Module):
     Attributes:
         config: the frozen dataclass it was built from.
         channels: channels of each of the features.
+        aligned: whether each map has the size of the images divided by its stride, as it has unless
+            a published variant rounds up or does not pad.
     """
 
     config: Any
     channels: FeatureChannels
+    aligned: bool = True

@@ -106,6 +106,20 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return torch.nn.functional.pad(images, (0, right, 0, below), mode="replicate")
 
 
+def crop_padding(logits: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+    """The logits (N, n, h', w') of the image in the top left corner of a padded one.
+
+    Args:
+        logits: (N, n, h, w) of the padded image.
+        size: (height, width) of the image, multiples of the network's ``input_step``.
+        padded: (height, width) that it was padded to.
+    """
+    if size == padded:  # whatever size the logits have
+        return logits
+    height, width = (int(logits.shape[i - 2]) * size[i] // padded[i] for i in (0, 1))
+    return logits[..., :height, :width]
+
+
 def channels_last(network: nn.Module) -> None:
     """Convert the convolution weights (out, in, k, k) to the channels-last layout, in place."""
     for parameter in network.parameters():

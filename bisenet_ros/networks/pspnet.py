@@ -80,6 +80,7 @@ class PSPNet(SegmentationNetwork):
         self.backbone = build_backbone(
             config.backbone, config.output_stride, config.backbone_options
         )
+        self.aligned = self.backbone.aligned
         channels = self.backbone.channels
         self.pyramid = PyramidPooling(channels.stride32, config.bins, config.align_corners)
         self.bottleneck = ConvBNReLU(2 * channels.stride32, config.width)

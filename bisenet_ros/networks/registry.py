@@ -27,25 +27,54 @@ class NetworkSpec:
         network: its class, built from ``config``; its ``architecture`` is its name here.
         config: a frozen dataclass of plain values, ``num_classes`` first.
         help: one line that helps users choose.
+        backbones: what its option ``backbone`` may be, the default first; empty if it has none.
+        strides: likewise of its option ``output_stride``.
     """
 
     network: type[SegmentationNetwork]
     config: type
     help: str
+    backbones: tuple[str, ...] = ()
+    strides: tuple[int, ...] = ()
 
 
+DILATED = ("resnet50", "resnet101")
 NETWORKS = {
     spec.network.architecture: spec
     for spec in (
         NetworkSpec(BiSeNetV2, BiSeNetV2Config, "two branches, guided aggregation; the default"),
         NetworkSpec(BiSeNetV2Large, BiSeNetV2LargeConfig, "BiSeNetV2, twice as wide and deeper"),
-        NetworkSpec(BiSeNetV1, BiSeNetV1Config, "a spatial path beside a ResNet with attention"),
-        NetworkSpec(DeepLabV2, DeepLabV2Config, "dilated ResNet-101, four summed classifiers"),
-        NetworkSpec(DeepLabV3, DeepLabV3Config, "dilated backbone, atrous pyramid pooling"),
-        NetworkSpec(DeepLabV3Plus, DeepLabV3PlusConfig, "DeepLab v3 and a decoder at 1/4"),
-        NetworkSpec(PSPNet, PSPNetConfig, "dilated ResNet, pyramid pooling"),
+        NetworkSpec(
+            BiSeNetV1,
+            BiSeNetV1Config,
+            "a spatial path beside a ResNet with attention",
+            ("resnet18", "resnet50"),
+        ),
+        NetworkSpec(
+            DeepLabV2,
+            DeepLabV2Config,
+            "dilated ResNet-101, four summed classifiers",
+            ("resnet101", "resnet50"),
+            (8, 16),
+        ),
+        NetworkSpec(
+            DeepLabV3,
+            DeepLabV3Config,
+            "dilated backbone, atrous pyramid pooling",
+            (*DILATED, "xception", "mobilenetv2"),
+            (16, 8),
+        ),
+        NetworkSpec(
+            DeepLabV3Plus,
+            DeepLabV3PlusConfig,
+            "DeepLab v3 and a decoder at 1/4",
+            (*DILATED, "xception", "mobilenetv2"),
+            (16, 8),
+        ),
+        NetworkSpec(PSPNet, PSPNetConfig, "dilated ResNet, pyramid pooling", DILATED, (8, 16)),
     )
 }
+BACKBONES = tuple(dict.fromkeys(name for spec in NETWORKS.values() for name in spec.backbones))
 
 
 def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
@@ -59,11 +88,15 @@ def build(name: str, num_classes: int, **options: Any) -> SegmentationNetwork:
     Raises:
         ValueError: the network or an option is unknown, or a value is out of range.
     """
+    config = build_config(name, num_classes, **options)
+    return NETWORKS[name].network(config)
+
+
+def build_config(name: str, num_classes: int, **options: Any) -> Any:
+    """The config of a network; arguments and errors as for :func:`build`."""
     if name not in NETWORKS:
         raise ValueError(f"network is {name!r}; expected one of {', '.join(NETWORKS)}")
-    spec = NETWORKS[name]
     try:
-        config = spec.config(num_classes, **options)
+        return NETWORKS[name].config(num_classes, **options)
     except TypeError as error:
         raise ValueError(f"{name} does not accept these options: {error}") from error
-    return spec.network(config)

@@ -80,6 +80,7 @@ class ResNet(Backbone):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.aligned = not config.ceil_pool
         block: type[BasicBlock] | type[Bottleneck] = (
             BasicBlock if config.depth == 18 else Bottleneck
         )

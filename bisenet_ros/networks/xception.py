@@ -62,7 +62,7 @@ class Xception(Backbone):
     def __init__(self, config: XceptionConfig) -> None:
         super().__init__()
         self.config = config
-        aligned = config.variant == "aligned"
+        self.aligned = aligned = config.variant == "aligned"
         stem_padding, layers, middle = (1, 3, 16) if aligned else (0, 2, 8)
         plan = PLANS[config.output_stride]
         # The aligned form strides in the last convolution of a block, so that a block whose

@@ -179,7 +179,7 @@ def run_over(
         return MeasuredFrame(frame, predictions, found, 1e3 * (time.perf_counter() - start))
 
     try:
-        predicted = _predict(source, predictors, options)
+        predicted = predict_frames(source, predictors, options)
         with closing(prefetch(predicted, measured, MEASURING, WAITING)) as results:
             while True:
                 try:
@@ -209,7 +209,7 @@ def run_over(
     )
 
 
-def _predict(
+def predict_frames(
     source: FrameSource, predictors: Sequence[Predictor], options: ScoreOptions
 ) -> Generator[tuple[RecordedFrame, list[Prediction]], None, None]:
     """Frames with what each model made of them; runs the models in the thread that iterates."""

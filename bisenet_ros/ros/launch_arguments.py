@@ -17,6 +17,7 @@ import yaml
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, expected
 from bisenet_ros.system.environment import recommended_environment
+from bisenet_ros.system.paths import expanded
 
 TIMEOUT_S = (
     "4.0"  # seconds; the node exits within 2 of SIGINT, an overloaded machine may need twice that
@@ -99,7 +100,7 @@ REPLAY = (
     Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
     Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
     Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
-    Argument("labels_topic", "/camera/labels/compressed", "ground-truth class ids in the bag"),
+    Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; base name"),
     Argument("out", "out/replay", "output folder for the scores"),
 )
 
@@ -158,7 +159,7 @@ def number(name: str, text: str) -> float:
 
 def existing_file(name: str, text: str) -> str:
     """The path that a launch argument names, ``~`` resolved, or :class:`ArgumentError`."""
-    path = Path(text).expanduser()
+    path = Path(expanded(text))
     if not path.is_file():
         raise ArgumentError(f"{name} is {text!r}, which does not exist; pass {name}:=PATH")
     return str(path)
@@ -180,7 +181,7 @@ def bag_transport(bag: str, image_topic: str) -> str:
     Raises:
         DataError: the bag does not exist, or has the topic in neither form.
     """
-    path = Path(bag).expanduser()
+    path = Path(expanded(bag))
     if not bag or not path.exists():
         raise DataError(f"bag is {bag!r}, which does not exist; pass bag:=PATH")
     if path.is_file():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.system.paths import expanded
 
 PACKAGE = "bisenet_ros"
 SAMPLE_BAG = "test/data/camvid_drive"  # in a checkout only: it is large
@@ -48,7 +49,7 @@ def preset_file(folder: str, name: str) -> Path:
     Raises:
         DataError: there is no such file; lists what is shipped.
     """
-    path = Path(os.path.expandvars(name)).expanduser()
+    path = Path(expanded(name))
     if "/" in name or path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise DataError(

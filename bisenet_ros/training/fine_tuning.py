@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from bisenet_ros.checkpoints import load
-from bisenet_ros.errors import WeightsError
+from bisenet_ros.checkpoints.convert import read_backbone
+from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import SegmentationNetwork
 
@@ -33,7 +32,7 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
     source, card = load(path)
     loaded, own = source.state_dict(), network.state_dict()
     same_classes = card.labels.names == labels.names
-    outputs = () if same_classes else classifiers(network)
+    outputs = () if same_classes else tuple(f"{name}." for name in network.output_convolutions())
     matching = {
         name: tensor
         for name, tensor in loaded.items()
@@ -48,14 +47,26 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
     return sorted(set(own) - set(matching))
 
 
-def classifiers(network: SegmentationNetwork) -> tuple[str, ...]:
-    """Name prefixes of the convolutions that output class logits."""
-    count = network.config.num_classes
-    return tuple(
-        f"{name}."
-        for name, module in network.named_modules()
-        if name.split(".")[0].startswith(network.head_prefixes)
-        and isinstance(module, torch.nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.out_channels == count
-    )
+def start_backbone(path: str | Path, network: SegmentationNetwork) -> list[str]:
+    """Copy the body of one of torchvision's image classifiers into the network's backbone.
+
+    Args:
+        path: what ``torch.save`` wrote of the classifier's ``state_dict``, or safetensors.
+        network: the network to train.
+
+    Returns:
+        Names of the network's tensors that keep their initialisation: all outside the backbone.
+
+    Raises:
+        WeightsError: the file is not that backbone's, or does not fit it exactly.
+        ArgumentError: the network has no backbone that such a file could start.
+    """
+    backbone = getattr(network, "backbone", None)
+    if backbone is None:
+        raise ArgumentError(
+            f"backbone_weights is {path}, but {network.architecture} has no backbone; expected a "
+            "network that has one, or weights of the whole network in `weights`"
+        )
+    backbone.load_state_dict(read_backbone(path, network.config.backbone, backbone.state_dict()))
+    (prefix,) = (name for name, module in network.named_modules() if module is backbone)
+    return sorted(key for key in network.state_dict() if not key.startswith(f"{prefix}."))

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import scores
 from bisenet_ros.networks import SegmentationNetwork, upsample
-from bisenet_ros.networks.layers import channels_last, pad_to_multiple
+from bisenet_ros.networks.layers import channels_last, crop_padding, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
 from bisenet_ros.training.losses import with_auxiliary
 from bisenet_ros.training.optimisation import optimiser, schedule
@@ -32,7 +32,7 @@ class SegmentationModule(pl.LightningModule):
         loss: of logits (N, n, H, W) and labels.
         recipe: everything else.
         size: (height, width) that images are resized to for validation, as for inference;
-            multiples of the network's stride.
+            multiples of the network's ``input_step``.
         num_classes: number of classes.
     """
 
@@ -52,7 +52,7 @@ class SegmentationModule(pl.LightningModule):
         if recipe.channels_last:
             channels_last(network)
         for module in network.modules():
-            if isinstance(module, nn.Dropout):
+            if isinstance(module, nn.Dropout | nn.Dropout2d):
                 module.p = recipe.dropout
         self.loss, self.recipe, self.size = loss, recipe, size
         self.auxiliary_weight = recipe.weight_of_auxiliary(network.auxiliary_weight)
@@ -98,8 +98,8 @@ class SegmentationModule(pl.LightningModule):
         if resized.shape[-2:] != self.size:
             resized = F.interpolate(resized, self.size, mode="bilinear", align_corners=False)
         padded = pad_to_multiple(self.normalise(resized), self.network.multiple)
-        height, width = (side // self.network.stride for side in self.size)
-        return upsample(self.network(padded).float()[..., :height, :width], size)
+        logits = self.network(padded).float()
+        return upsample(crop_padding(logits, self.size, (padded.shape[2], padded.shape[3])), size)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in 0–1 normalised as the network expects."""

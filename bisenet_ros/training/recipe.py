@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from bisenet_ros.datasets import DATASETS
-from bisenet_ros.errors import ArgumentError
-from bisenet_ros.networks import NETWORKS
+from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.networks import BACKBONES, NETWORKS, build_config
+from bisenet_ros.system.yaml_file import read_yaml
 
 FROM_PAPER = -1.0
 
@@ -20,8 +21,8 @@ def option(
 ) -> Any:
     """A field with its ``--help`` text and its allowed values."""
     known = {"text": text, "choices": choices, "above": above}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=known)
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=known)
     return field(default=default, metadata=known)
 
 
@@ -37,13 +38,26 @@ class Recipe:
     data: str = option("", "data set folder or zip")
     dataset: str = option("auto", "data set format; auto: recognised by its files", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: only the 91 stuff classes")
+    classes: str = option(
+        "", "classes to learn, comma-separated, or a YAML file that groups them; empty: all"
+    )
     val_share: float = option(
-        0.2, "folder: fraction held out for val if there are no split lists", above=0
+        0.2, "fraction held out for val where the data set has no splits", above=0
+    )
+    group_by: str = option(
+        "", "keep images of a recording on one side of that split: folder, prefix or a regex"
     )
     resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
     skip_unlabelled: bool = option(False, "leave out images without a label")
     out: str = option("runs/camvid", "run folder")
     network: str = option("bisenetv2", "network architecture", tuple(NETWORKS))
+    backbone: str = option("", "backbone of the network; empty: its default", ("", *BACKBONES))
+    backbone_weights: str = option(
+        "", "start the backbone from torchvision's image classifier: a file of its state_dict"
+    )
+    network_options: dict[str, Any] = option(
+        {}, "further options of the network, such as output_stride=8; `networks` lists them"
+    )
     num_classes: int = option(0, "expected number of classes; 0: from the data set", above=-1)
     weights: str = option(
         "", "weights to fine-tune; the classifier is re-initialised if the classes differ"
@@ -53,8 +67,10 @@ class Recipe:
     mean: list[float] = option([0.485, 0.456, 0.406], "mean of RGB images in 0–1")
     std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of RGB images in 0–1")
     # Augmentation
-    crop_height: int = option(320, "height of a training crop, a multiple of 32", above=31)
-    crop_width: int = option(448, "width of a training crop, a multiple of 32", above=31)
+    crop_height: int = option(
+        320, "height of a training crop, a multiple of the network's 32 or 16", above=31
+    )
+    crop_width: int = option(448, "width of a training crop, likewise", above=31)
     scale_low: float = option(0.7, "smallest random scale", above=0)
     scale_high: float = option(1.6, "largest random scale", above=0)
     flip: float = option(0.5, "probability of a horizontal flip", above=-1e-9)
@@ -129,9 +145,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for item in fields(self):
             self._check(item.name, getattr(self, item.name), item.metadata)
+        multiple = NETWORKS[self.network].network.multiple
         for side in ("crop_height", "crop_width"):
-            if getattr(self, side) % 32:
-                raise ArgumentError(f"{side} is {getattr(self, side)}; expected a multiple of 32")
+            if getattr(self, side) % multiple:
+                raise ArgumentError(
+                    f"{side} is {getattr(self, side)}; expected a multiple of {multiple}, as "
+                    f"{self.network} needs"
+                )
+        self._check_network()
         if self.scale_high < self.scale_low:
             raise ArgumentError(
                 f"scale_high {self.scale_high} is below scale_low {self.scale_low}; "
@@ -142,6 +163,41 @@ class Recipe:
                 f"batch {self.batch} cannot be divided evenly among {self.accumulate} accumulated "
                 f"batches on {self.devices * self.nodes} devices; change one of them"
             )
+
+    def _check_network(self) -> None:
+        """Raise ArgumentError unless the network can be built as asked, with any classes."""
+        try:
+            self.config(num_classes=2)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"{self.network} cannot be built so: {error}; see python -m bisenet_ros networks"
+            ) from error
+        if self.backbone_weights and self.weights:
+            raise ArgumentError(
+                "weights and backbone_weights are both given; expected one: weights hold the "
+                "backbone, too"
+            )
+
+    def config(self, num_classes: int) -> Any:
+        """The network's config.
+
+        Auxiliary heads are those of the paper unless ``auxiliary_weight`` says otherwise.
+
+        Raises:
+            ValueError: the network does not have an option, or it is out of range.
+        """
+        governed = {"num_classes", "auxiliary", "backbone"} & self.network_options.keys()
+        if governed:
+            raise ValueError(
+                f"network_options has {', '.join(sorted(governed))}; expected these to be left to "
+                "the data set, auxiliary_weight and backbone"
+            )
+        options = dict(self.network_options)
+        if self.backbone:
+            options["backbone"] = self.backbone
+        if self.auxiliary_weight != FROM_PAPER:
+            options["auxiliary"] = self.auxiliary_weight != 0
+        return build_config(self.network, num_classes, **options)
 
     def _check(self, name: str, value: Any, known: Any) -> None:
         if known["choices"] and value not in known["choices"]:
@@ -165,9 +221,9 @@ class Recipe:
         options: dict[str, Any] = {}
         if path is not None:
             try:
-                options = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-            except (OSError, yaml.YAMLError) as error:
-                raise ArgumentError(f"config {path} cannot be read: {error}") from error
+                options = read_yaml(path) or {}
+            except DataError as error:
+                raise ArgumentError(f"config {error}") from error
             if not isinstance(options, dict):
                 raise ArgumentError(
                     f"config {path} is not a mapping of options; expected lines of name: value"
@@ -201,6 +257,8 @@ def _converted(name: str, value: Any, path: str | Path | None) -> Any:
     try:
         if kind is list:
             return [float(v) for v in value]
+        if kind is dict:
+            return {str(key): each for key, each in dict(value).items()}
         if kind is bool and not isinstance(value, bool):
             raise ValueError
         if kind is int and int(value) != value:
@@ -208,6 +266,7 @@ def _converted(name: str, value: Any, path: str | Path | None) -> Any:
         return kind(value)
     except (TypeError, ValueError) as error:
         expected = {list: "three numbers", bool: "true or false", int: "a whole number"}
+        expected |= {dict: "a mapping of names to values"}
         raise ArgumentError(
             f"{where}{name} is {value!r}; expected {expected.get(kind, 'a number')}"
         ) from error

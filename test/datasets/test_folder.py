@@ -9,7 +9,7 @@ import pytest
 from trees import CLASSES, folder, noise, write, write_indexed, write_labels
 
 from bisenet_ros.datasets import DatasetOptions, open_set
-from bisenet_ros.datasets.folder import by_share
+from bisenet_ros.datasets.splitting import held_out
 from bisenet_ros.errors import DataError
 
 
@@ -30,11 +30,12 @@ def test_a_folder_is_split_by_share_the_same_way_each_time(tmp_path: Path):
 
 def test_shares_do_not_depend_on_the_machine_and_hardly_on_other_images():
     few = [f"{i}" for i in range(100)]
-    held = by_share(few, 0.2, 1)
-    assert len(held) == 20 and {"0", "3"} & held == {"0", "3"} & by_share(few[::-1], 0.2, 1)
-    more = by_share([*few, "new"], 0.2, 1)
-    assert len(held ^ more) <= 2
-    assert by_share(["a", "b"], 0.01, 1) and len(by_share(["a", "b"], 0.99, 1)) == 1
+    fifth = DatasetOptions(val_share=0.2, seed=1)
+    held = held_out(few, fifth)
+    assert len(held) == 20 and held == held_out(few[::-1], fifth)
+    assert len(held ^ held_out([*few, "new"], fifth)) <= 2
+    assert len(held_out(["a", "b"], DatasetOptions(val_share=0.01))) == 1
+    assert len(held_out(["a", "b"], DatasetOptions(val_share=0.99))) == 1
 
 
 def test_a_folder_is_split_by_lists(tmp_path: Path):
@@ -112,7 +113,7 @@ def test_broken_label_lists_are_explained(tmp_path: Path, listed: dict[str, obje
 
 def test_a_label_list_that_is_no_yaml(tmp_path: Path):
     (folder(tmp_path) / "labels.yaml").write_text("classes: [")
-    with pytest.raises(DataError, match="labels.yaml is not a list of classes: while parsing"):
+    with pytest.raises(DataError, match="labels.yaml is not valid YAML: while parsing"):
         open_set("folder", tmp_path, "val")
     (tmp_path / "labels.yaml").unlink()
     with pytest.raises(DataError, match="labels.yaml cannot be read .*write one with 'classes:'"):

@@ -34,14 +34,14 @@ def norms(network: nn.Module) -> int:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_batch_norm_remains_in_any_network_and_no_logit_changes(name):
     torch.manual_seed(0)
-    network = build(name, 3).eval()
+    network = build(name, 3).eval().double()  # 50 layers magnify what float32 rounds away
     randomise(network)
-    images = torch.randn(1, 3, 64, 96)
+    images = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     graph = inference_graph(network)
     assert isinstance(graph, fx.GraphModule) and norms(network) > 20 and norms(graph) == 0
     with torch.no_grad():
         wanted, found = network(images), graph(images)
-    assert (wanted - found).abs().max() <= 1e-5 * wanted.abs().max()
+    assert (wanted - found).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 class Siblings(nn.Module):

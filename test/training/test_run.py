@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.cli import main
@@ -27,25 +27,6 @@ from bisenet_ros.training.run import Data, prepare, splits, train
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("floor", "box", "belt")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Eight pictures of coloured blocks, whose colour is their class."""
-    root = tmp_path_factory.mktemp("blocks")
-    random = np.random.default_rng(0)
-    colours = np.array([[40, 40, 40], [200, 60, 40], [50, 80, 210]], np.uint8)
-    for kind in ("images", "masks"):
-        (root / kind).mkdir()
-    for i in range(8):
-        coarse = random.integers(0, 3, (3, 4), np.uint8)
-        ids = cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_NEAREST)
-        noise = random.integers(0, 30, (96, 128, 3), np.uint8)
-        cv2.imwrite(str(root / f"images/{i}.png"), (colours[ids] + noise)[..., ::-1])
-        cv2.imwrite(str(root / f"masks/{i}.png"), ids)
-    classes = [{"name": n, "color": [60 * i, 90, 200]} for i, n in enumerate(NAMES)]
-    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
-    return root
 
 
 def recipe(folder: Path, out: Path, **changes) -> Recipe:
@@ -98,8 +79,8 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
     stopped = recipe(folder, tmp_path / "parts", **changes)
     _, trainer = run(stopped, stop_after=2)
     assert trainer.global_step == 2
-    _, trainer = run(stopped, resume=True, stop_after=4)
-    assert trainer.global_step == 4
+    _, trainer = run(stopped, resume=True, stop_after=3)  # between two validations
+    assert trainer.global_step == 3
     _, trainer = run(stopped, resume=True)
     assert trainer.global_step == 6
     whole, parts = (
@@ -137,6 +118,44 @@ def test_resuming_nothing_is_refused(folder, tmp_path, capsys):
     arguments = ["train", "--dataset", "folder", "--data", str(folder), "--resume"]
     assert main([*arguments, "--out", str(tmp_path), "--val-share", "0.25"]) == 3
     assert "last.ckpt is missing" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def stopped(folder, tmp_path_factory) -> Path:
+    """The folder of a run that was stopped at step 1, fine-tuned from weights that are gone."""
+    root = tmp_path_factory.mktemp("stopped")
+    weights = root / "start.safetensors"
+    weights.write_bytes((ROOT / "weights/bisenetv2-camvid.safetensors").read_bytes())
+    made = recipe(folder, root / "run", weights=str(weights), auxiliary_weight=0.0)
+    made.write(root / "recipe.yaml")
+    assert main(["train", "--config", str(root / "recipe.yaml"), "--stop-after", "1"]) == 0
+    weights.unlink()
+    return root / "run"
+
+
+def test_resume_needs_the_folder_alone(stopped, capsys):
+    assert main(["train", "--resume", "--out", str(stopped), "--stop-after", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "stopped at step 2" in said and "started from" not in said
+
+
+def test_a_folder_that_holds_a_run_is_not_trained_into(stopped, folder, capsys):
+    before = {path: path.stat().st_mtime_ns for path in stopped.iterdir()}
+    line = ["train", "--dataset", "folder", "--data", str(folder), "--out", str(stopped)]
+    assert main(line) == 2
+    said = capsys.readouterr().err
+    assert "last.ckpt" in said and "--resume" in said and "--overwrite" in said
+    assert {path: path.stat().st_mtime_ns for path in stopped.iterdir()} == before
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(stopped, capsys, tmp_path):
+    content = torch.load(stopped / "last.ckpt", weights_only=True)
+    content["state_dict"] = {"network.other": torch.ones(2)}
+    shutil.copytree(stopped, tmp_path / "run")
+    torch.save(content, tmp_path / "run/last.ckpt")
+    assert main(["train", "--resume", "--out", str(tmp_path / "run")]) == 3
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "last.ckpt cannot be resumed with this recipe" in said
 
 
 def test_the_command_leaves_everything_a_run_should(folder, tmp_path, capsys):
@@ -230,7 +249,7 @@ def test_data_is_checked_before_training_starts(folder, tmp_path, capsys):
         (["--loss", "hinge"], "hinge"),
         (["--num-classes", "5"], "3 classes, but num_classes is 5"),
         (["--precision", "16-mixed", "--device", "cpu"], "needs a GPU"),
-        (["--stop-after", "7"], "multiple"),
+        (["--resume", "--overwrite"], "pass one of them"),
     ],
 )
 def test_wrong_options_end_with_one_line(folder, tmp_path, capsys, line, said):

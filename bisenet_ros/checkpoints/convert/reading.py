@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,37 @@ INERT = (
 )
 
 
+def _stand_in(name: str) -> type[Inert]:
+    """A class that calls itself ``name``, since torch finds what it may build by that alone."""
+    module, _, qualified = name.rpartition(".")
+    return type(qualified, (Inert,), {"__module__": module, "__qualname__": qualified})
+
+
+STAND_INS: list[Any] = [_stand_in(name) for name in INERT]
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Let ``weights_only=True`` build the stand-ins of ``INERT``, and nothing else more.
+
+    torch 2.3 cannot be told; it reads files that hold tensors and plain values only.
+    """
+    serialization: Any = torch.serialization
+    if hasattr(serialization, "safe_globals"):
+        with serialization.safe_globals(STAND_INS):
+            yield
+    elif hasattr(serialization, "add_safe_globals"):  # torch 2.4
+        before = serialization.get_safe_globals()
+        serialization.add_safe_globals(STAND_INS)
+        try:
+            yield
+        finally:
+            serialization.clear_safe_globals()
+            serialization.add_safe_globals(before)
+    else:
+        yield
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A file's tensors.
@@ -87,9 +119,8 @@ def read(path: str | Path, device: str = "cpu") -> Checkpoint:
 
 
 def _load(path: Path, device: str) -> Any:
-    inert: list[Any] = [(Inert, name) for name in INERT]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(inert):
+        with warnings.catch_warnings(), _stand_ins():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a broken pickle can raise anything

@@ -31,7 +31,10 @@ def convert_command(path: Path) -> str:
 
     The preset named is the one with the checkpoint's class count, if the file can be recognised.
     """
-    words = ["convert", shlex.quote(str(path)), shlex.quote(str(path.with_suffix(".safetensors")))]
+    out = path.with_suffix(".safetensors")
+    if out == path:
+        out = path.with_suffix(".converted.safetensors")
+    words = ["convert", shlex.quote(str(path)), shlex.quote(str(out))]
     command = f"python -m bisenet_ros {' '.join(words)} --classes"
     try:
         if path.stat().st_size > LARGEST:

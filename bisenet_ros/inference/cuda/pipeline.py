@@ -59,7 +59,7 @@ class CudaPipeline:
         network: in eval mode; copied, not changed.
         card: of the weights: mean, std, colours.
         compute: device and precision.
-        input_size: (height, width) of the network's input, multiples of its stride.
+        input_size: (height, width) of the network's input, multiples of its ``input_step``.
         graphs: capture the network in CUDA graphs; None to do so on every GPU.
         compiled: let torch.compile fuse the network's layers, which takes a minute per batch size.
 
@@ -97,7 +97,7 @@ class CudaPipeline:
                     round_up(input_size[0], network.multiple),
                     round_up(input_size[1], network.multiple),
                 ),
-                logits_size=(input_size[0] // network.stride, input_size[1] // network.stride),
+                logits_size=network.logits_size(input_size),
                 streams=self.streams,
                 graphs=graphs,
             )

@@ -42,7 +42,8 @@ class Engine(Protocol):
         """Run the network on the output of ``prepare`` for images of ``size`` (height, width).
 
         Returns:
-            logits (N, n, height / stride, width / stride) float32 on the CPU, contiguous.
+            logits (N, n, h, w) float32 on the CPU, contiguous, that cover the images; mostly
+            h = height / stride and w = width / stride.
         """
 
 
@@ -78,11 +79,13 @@ class RunnableModel:
     Attributes:
         card: its card.
         stride: input pixels per logit.
+        input_step: input sizes are rounded up to multiples of it.
         network: in eval mode, float32; None for an exported model.
         file: the exported model; None for a weights file.
     """
 
     card: ModelCard
     stride: int
+    input_step: int
     network: SegmentationNetwork | None = None
     file: Exported | None = None

@@ -42,9 +42,9 @@ def read_model(path: Path) -> RunnableModel:
     """
     if reader.is_exported(path):
         file = reader.read(path)
-        return RunnableModel(file.card, file.stride, file=file)
+        return RunnableModel(file.card, file.stride, file.input_step, file=file)
     network, card = load(path)
-    return RunnableModel(card, network.stride, network=network)
+    return RunnableModel(card, network.stride, network.input_step, network=network)
 
 
 def check(engine: str, device: str, precision: str) -> None:

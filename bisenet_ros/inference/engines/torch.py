@@ -12,7 +12,7 @@ from bisenet_ros.inference.cpu.input_encoding import PixelTable, fold_normalisat
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
-from bisenet_ros.networks.layers import channels_last
+from bisenet_ros.networks.layers import channels_last, crop_padding
 
 
 class TorchEngine:
@@ -52,10 +52,11 @@ class TorchEngine:
         """Logits of images.
 
         Args:
-            images: (N, H, W, 3) uint8 RGB on the CPU; H and W multiples of ``stride``.
+            images: (N, H, W, 3) uint8 RGB on the CPU; H and W multiples of the network's
+                ``input_step``.
 
         Returns:
-            (N, n, H / stride, W / stride) float32 on the CPU, contiguous.
+            (N, n, *logits_size) float32 on the CPU, contiguous.
         """
         return self.forward(self.prepare(images), (images.shape[1], images.shape[2]))
 
@@ -68,6 +69,6 @@ class TorchEngine:
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits of what :meth:`prepare` returned for images of ``size`` (height, width)."""
         logits = self.network(x)
-        height, width = size[0] // self.stride, size[1] // self.stride
+        covering = crop_padding(logits, size, (x.shape[2], x.shape[3]))
         # Upsampling in 16 bit would flip near ties: 0.3 % of the pixels.
-        return logits[..., :height, :width].to("cpu", torch.float32).contiguous()
+        return covering.to("cpu", torch.float32).contiguous()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
-from bisenet_ros.networks.layers import pad_to_multiple
+from bisenet_ros.networks.layers import crop_padding, pad_to_multiple, round_up
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 17  # ONNX operators; read by ONNX Runtime 1.12, OpenVINO 2022.3, TensorRT 8.6 and later
@@ -36,7 +36,7 @@ class ServedNetwork(nn.Module):
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
-        self.stride, self.multiple = network.stride, network.multiple
+        self.multiple = network.multiple
         self.network = inference_graph(network).float()
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
         shift = -255 * torch.tensor(mean, dtype=torch.float64) * scale
@@ -46,10 +46,13 @@ class ServedNetwork(nn.Module):
         self.register_buffer("shift", shift.float().view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(1, H, W, 3) uint8 RGB → (1, n, H / stride, W / stride) float32."""
-        height, width = images.shape[1] // self.stride, images.shape[2] // self.stride
+        """(1, H, W, 3) uint8 RGB → (1, n, *logits_size) float32."""
         x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
-        return self.network(pad_to_multiple(x, self.multiple))[..., :height, :width]
+        # As plain numbers: the exported graph is for one size.
+        height, width = int(x.shape[2]), int(x.shape[3])
+        padded = round_up(height, self.multiple), round_up(width, self.multiple)
+        logits = self.network(pad_to_multiple(x, self.multiple))
+        return crop_padding(logits, (height, width), padded)
 
 
 def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:

@@ -15,7 +15,8 @@ from bisenet_ros.inference.engines.openvino import load_openvino
 ONNX, IR = ".onnx", ".xml"
 SUFFIXES = (ONNX, IR)
 ENTRY = "bisenet_ros"  # the IR's entry that holds all metadata as JSON
-PRECISION = "precision"  # metadata in addition to the card's: fp32 or int8
+# Metadata in addition to the card's: fp32 or int8, and what input sizes are rounded up to.
+PRECISION, INPUT_STEP = "precision", "input_step"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Exported:
         card: of the weights it was exported from.
         size: (height, width) of its input.
         stride: input pixels per logit.
+        input_step: sizes that are rounded up to ``size`` differ from it by less than this.
         precision: ``fp32``, or ``int8`` if it is quantised.
     """
 
@@ -34,6 +36,7 @@ class Exported:
     card: ModelCard
     size: tuple[int, int]
     stride: int
+    input_step: int
     precision: str
 
 
@@ -42,9 +45,10 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def metadata(card: ModelCard, precision: str) -> dict[str, str]:
-    """The metadata of an exported file: the card's and the precision."""
-    return {**card.metadata(), PRECISION: json.dumps(precision)}
+def metadata(card: ModelCard, precision: str, input_step: int) -> dict[str, str]:
+    """The metadata of an exported file: the card's, the precision and the step of input sizes."""
+    own = {PRECISION: precision, INPUT_STEP: input_step}
+    return {**card.metadata(), **{name: json.dumps(value) for name, value in own.items()}}
 
 
 def read(path: Path) -> Exported:
@@ -64,6 +68,7 @@ def read(path: Path) -> Exported:
         card = ModelCard.from_metadata(entries)
         precision = str(json.loads(entries[PRECISION]))
         stride = _stride(image, logits, len(card.labels))
+        step = int(json.loads(entries.get(INPUT_STEP, str(stride))))
     except ArgumentError:
         raise
     except Exception as error:  # the runtimes' errors have no common base class
@@ -72,7 +77,7 @@ def read(path: Path) -> Exported:
             f"{path} is not a model exported by this package: {reason}; "
             "create one with python -m bisenet_ros export"
         ) from error
-    return Exported(path, card, (image[1], image[2]), stride, precision)
+    return Exported(path, card, (image[1], image[2]), stride, step, precision)
 
 
 def _stride(image: list[int], logits: list[int], classes: int) -> int:
@@ -80,9 +85,10 @@ def _stride(image: list[int], logits: list[int], classes: int) -> int:
     fixed = all(isinstance(side, int) and side > 0 for side in (*image, *logits))
     if not fixed or len(image) != 4 or len(logits) != 4 or image[3] != 3 or logits[1] != classes:
         raise ValueError(
-            f"it maps {image} to {logits}; expected (1, H, W, 3) to (1, {classes}, H/8, W/8)"
+            f"it maps {image} to {logits}; expected (1, H, W, 3) to (1, {classes}, h, w)"
         )
-    return image[1] // logits[2]
+    # To the nearest: networks that round up inside have a row and a column more.
+    return max(1, round(image[1] / logits[2]))
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, str], list[int], list[int]]:

@@ -37,7 +37,7 @@ def write(
     Args:
         path: ``.onnx``, or ``.xml``; its ``.bin`` is written next to it.
         network, card: as returned by :func:`bisenet_ros.checkpoints.load`.
-        size: (height, width) of the input, multiples of the network's stride.
+        size: (height, width) of the input, multiples of the network's ``input_step``.
         examples: images (height, width, 3) uint8 RGB to calibrate int8 with; None for float32.
 
     Raises:
@@ -45,12 +45,12 @@ def write(
     """
     content = to_onnx(ServedNetwork(network, card.mean, card.std), size)
     precision = "fp32" if examples is None else "int8"
+    entries = metadata(card, precision, network.input_step)
     if path.suffix.lower() == IR:
-        _write_ir(path, content, metadata(card, precision), examples)
+        _write_ir(path, content, entries, examples)
     else:
-        height, width = (side // network.stride for side in size)
-        shape = (1, len(card.labels), height, width)
-        _write_onnx(path, content, metadata(card, precision), examples, shape)
+        shape = (1, len(card.labels), *network.logits_size(size))
+        _write_onnx(path, content, entries, examples, shape)
 
 
 def _write_onnx(

@@ -24,7 +24,8 @@ from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
 from bisenet_ros.ros.segmentation.ground import FindPose
 from bisenet_ros.ros.segmentation.projections import Projections
 from bisenet_ros.ros.segmentation.segmented_frame import SegmentedFrame
-from bisenet_ros.ros.segmentation.statistics import CameraStatistics
+from bisenet_ros.ros.segmentation.statistics import DAY_S, CameraStatistics
+from bisenet_ros.ros.segmentation.topics import ImageTopic, remedy
 
 # Trailing parts of a topic that name the kind of image, not the camera.
 IMAGE_SUFFIXES = ("image", "compressed")
@@ -64,7 +65,7 @@ class Camera:
     Args:
         node: the node that owns the topics.
         name: of the camera; part of the output topics if there are several.
-        topic: the base topic; ``/compressed`` is added for that transport.
+        topic: of its images.
         prefix: of the output topics: ``~`` or ``~/<name>``.
         parameters: the node's parameters.
         submit: called with (name, frame) for each valid message; True if an older frame was
@@ -78,7 +79,7 @@ class Camera:
         self,
         node: Node,
         name: str,
-        topic: str,
+        topic: ImageTopic,
         prefix: str,
         parameters: Parameters,
         submit: Callable[[str, ReceivedFrame], bool | None],
@@ -87,9 +88,8 @@ class Camera:
         index: int = 0,
     ) -> None:
         self.node, self.name, self.parameters = node, name, parameters
-        compressed = parameters.image_transport == "compressed"
-        self.kind = CompressedImage if compressed else Image
-        self.topic = node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
+        self.kind = CompressedImage if topic.transport == "compressed" else Image
+        self.topic, self._images = topic.resolved, topic
         self.statistics = CameraStatistics(now())
         self.warning = ""  # why images may not arrive; for diagnostics
         self._submit, self._now = submit, now
@@ -97,7 +97,7 @@ class Camera:
         self._subscription: Subscription | None = None
         self._reliability = ReliabilityPolicy.RELIABLE
         self.outputs = self._advertise(prefix)
-        self.calibration = CameraInfoRelay(node, topic, prefix, self._group)
+        self.calibration = CameraInfoRelay(node, topic.base, prefix, self._group)
         self.index = index
         self.projections = Projections(
             node,
@@ -137,15 +137,16 @@ class Camera:
             self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
-                self.topic,
+                self._images.requested,
                 self._receive,
                 qos.newest(reliability),
                 callback_group=self._group,
             )
         warning = (
             qos.publisher_mismatch(reliability, offered)
-            or self._wrong_type()
+            or remedy(self.node, self._images)
             or self._lost_frames(offered)
+            or self._foreign_clock()
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
         )
         if warning and warning != self.warning:
@@ -254,16 +255,22 @@ class Camera:
             "config/fastdds.xml (before Kilted: config/fastrtps.xml), or make it publish reliable"
         )
 
-    def _wrong_type(self) -> str:
-        """A sentence if the topic carries another message type, or ``""``."""
-        expected = f"sensor_msgs/msg/{self.kind.__name__}"
-        for info in self.node.get_publishers_info_by_topic(self.topic):
-            if info.topic_type != expected:
-                return (
-                    f"/{info.node_name} publishes {info.topic_type}, the node expects {expected}; "
-                    "check image_topic and image_transport"
-                )
-        return ""
+    def _foreign_clock(self) -> str:
+        """A sentence if the stamps are not from the node's clock, or ``""``."""
+        offset = self.statistics.clock_offset
+        if not offset:
+            return ""
+        simulated = bool(self.node.get_parameter("use_sim_time").value)
+        hint = (
+            "use_sim_time is true, so the camera must be stamped with the time of /clock"
+            if simulated
+            else "set use_sim_time to true if a recording or a simulator publishes /clock"
+        )
+        side = "behind" if offset > 0 else "ahead of"
+        return (
+            f"clock mismatch: stamps are {abs(offset) / DAY_S:.0f} days {side} the node's clock, "
+            f"so ages are unknown; {hint}"
+        )
 
 
 def camera_names(topics: list[str]) -> list[str]:

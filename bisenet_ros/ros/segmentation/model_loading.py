@@ -14,6 +14,7 @@ from bisenet_ros.ros.segmentation.adaptive_resolution import (
     ResolutionController,
     resolution_steps,
 )
+from bisenet_ros.system.paths import expanded
 from bisenet_ros.system.share import preset_file
 
 
@@ -29,7 +30,7 @@ def load_models(parameters: Parameters) -> Models:
 
     def load(size: tuple[int, int] | None) -> Segmenter:
         return Segmenter(
-            parameters.weights,
+            expanded(parameters.weights),
             parameters.device,
             parameters.precision,
             parameters.engine,

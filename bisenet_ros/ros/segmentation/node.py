@@ -39,6 +39,7 @@ from bisenet_ros.ros.segmentation.projections import ProjectionThread
 from bisenet_ros.ros.segmentation.release_memory import release_memory
 from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
 from bisenet_ros.ros.segmentation.services import Services
+from bisenet_ros.ros.segmentation.topics import ImageTopic, check_not_own, image_topics
 from bisenet_ros.ros.segmentation.worker import Worker
 
 SUBSCRIBE_PERIOD = 0.25  # seconds between checks of the cameras' publishers
@@ -91,8 +92,9 @@ class SegmentationNode(LifecycleNode):
         self.failure = None
         try:
             _check(self.parameters)
+            topics = image_topics(self, self.parameters)
             self._use(load_models(self.parameters), self.parameters)
-            self._create_cameras()
+            self._create_cameras(topics)
         except BisenetError as error:
             return self._fail_configure(error)
         except Exception as error:  # rclpy would swallow it: GPU out of memory, bad driver, a bug
@@ -166,9 +168,8 @@ class SegmentationNode(LifecycleNode):
 
     # -- cameras and worker ------------------------------------------------------------------
 
-    def _create_cameras(self) -> None:
-        topics = self._topics()
-        names = camera_names(topics)
+    def _create_cameras(self, topics: list[ImageTopic]) -> None:
+        names = camera_names([topic.base for topic in topics])
         for name, topic in zip(names, topics, strict=True):
             prefix = "~" if len(topics) == 1 else f"~/{name}"
             self.cameras[name] = Camera(
@@ -182,14 +183,7 @@ class SegmentationNode(LifecycleNode):
                 self._find_pose,
                 len(self.cameras),
             )
-
-    def _topics(self) -> list[str]:
-        """The camera topics; remapping ``image`` selects a single camera, as in other nodes."""
-        default = f"{self.get_namespace().rstrip('/')}/image"
-        resolved = self.resolve_topic_name("image")
-        if not self.parameters.image_topics and resolved != default:
-            return [resolved]
-        return self.parameters.topics()
+        check_not_own(self, topics)
 
     def _find_pose(self, header: Header, parameters: Parameters) -> CameraPose:
         return find_pose(header, parameters, self._transforms.buffer, len(self.cameras))
@@ -333,7 +327,12 @@ class SegmentationNode(LifecycleNode):
         """Reload the weights file while the current model keeps running."""
         if self.segmenter is None:
             raise BisenetError("no model is loaded; configure the node first")
-        self._swap_model(self.parameters)
+        try:
+            self._swap_model(self.parameters)
+        except BisenetError as error:
+            # The caller may be a button that shows no answer.
+            self.get_logger().error(f"reload failed, the model in use stays: {error}")
+            raise
         return f"loaded {self._weights}"
 
     def callback_failed(self, error: BaseException) -> None:

@@ -13,6 +13,7 @@ PROJECTIONS = ("ground", "points")  # computed after a mask was published
 WINDOW = 5.0  # seconds covered by rates and percentiles
 MAX_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag restarted
 MIN_STEPS = 8  # between stamps, needed to estimate a camera's period
+DAY_S = 86_400.0  # an age beyond it means that stamps are from another clock
 MAX_EVENTS = 4096  # kept per window; more than WINDOW seconds at any camera's rate
 # Every received frame is in exactly one of the others but the last.
 COUNTS = (
@@ -81,6 +82,7 @@ class CameraStatistics:
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
+        self.clock_offset = 0.0  # seconds, of the latest age if that is more than a day; else 0
 
     def received(self, now: float, stamp: float = 0.0) -> None:
         """A message arrived, valid or not; ``stamp`` is its header stamp in seconds, 0 if unset."""
@@ -141,7 +143,8 @@ class CameraStatistics:
 
         Args:
             now: seconds of the node's clock.
-            age: seconds from the frame's stamp to now; None if the frame has no stamp.
+            age: seconds from the frame's stamp to now; None if the frame has no stamp. More than
+                a day means that the stamps are from another clock; it is not an age then.
             stages: milliseconds spent in ``wait`` (from callback to worker) and each of ``STAGES``.
             late: whether the frame took longer than a period.
         """
@@ -150,7 +153,9 @@ class CameraStatistics:
             self.counts["pending"] -= 1
             self.counts["deadline_misses"] += late
             self._outputs.add(now)
-            if age is not None:
+            foreign = age is not None and abs(age) > DAY_S
+            self.clock_offset = age if foreign and age is not None else 0.0
+            if age is not None and not foreign:
                 self._ages.add(now, 1e3 * age)
             for stage, milliseconds in stages.items():
                 self._stages[stage].add(now, milliseconds)

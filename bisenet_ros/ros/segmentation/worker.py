@@ -169,6 +169,9 @@ class Worker:
 
 
 def age(frame: ReceivedFrame, now: float) -> float | None:
-    """Seconds from the frame's stamp to ``now``; None if the camera sets no stamp."""
+    """Seconds from the frame's stamp to ``now``; None if the camera sets no stamp.
+
+    Nor is there an age while ``now`` is 0, as it is under sim time before the first /clock.
+    """
     seconds = messages.stamp_ns(frame.message.header.stamp) * 1e-9
-    return now - seconds if seconds else None
+    return now - seconds if seconds and now else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,9 +21,10 @@ from bisenet_ros.checkpoints.convert import (
 from bisenet_ros.checkpoints.convert.base import Match
 from bisenet_ros.networks.base import SegmentationNetwork
 from bisenet_ros.networks.registry import build
+from bisenet_ros.selftest.seeded import fold, sample
 
-SAMPLES = 1024  # logits kept of each network
-NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+__all__ = ["fold", "sample"]
+
 DETECT = {
     "torchvision": torchvision.detect,
     "vainf": vainf.detect,
@@ -75,46 +75,15 @@ CASES = {
 }
 
 
-def fold(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Keys and shapes, the five tensors of each batch norm as one entry: name → channels."""
-    folded: dict[str, Any] = {}
-    for key, shape in shapes.items():
-        module, _, kind = key.rpartition(".")
-        if f"{module}.running_mean" in shapes and kind in NORM:
-            folded[module] = shapes[f"{module}.weight"][0]
-        else:
-            folded[key] = list(shape)
-    return folded
-
-
-def unfold(folded: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Inverse of :func:`fold`."""
-    shapes: dict[str, list[int]] = {}
-    for key, value in folded.items():
-        if isinstance(value, list):
-            shapes[key] = value
-        else:
-            shapes |= {f"{key}.{kind}": [value] for kind in NORM[:4]}
-            shapes[f"{key}.{NORM[4]}"] = []
-    return shapes
-
-
 def shapes_of(case: str) -> dict[str, list[int]]:
     """Keys and shapes of a kept case's checkpoint."""
-    path = seeded.DATA / f"{CASES[case].manifest}.json"
-    return unfold(json.loads(path.read_text(encoding="utf-8")))
+    return seeded.manifest(CASES[case].manifest)["shapes"]
 
 
 def images(case: str) -> Tensor:
     """Normalised images (1, 3, H, W) of the case's size."""
     height, width = CASES[case].size
     return seeded.images(height + -height % 16, width + -width % 16)[..., :height, :width]
-
-
-def sample(logits: np.ndarray) -> np.ndarray:
-    """Values spread evenly over an array, as many as are kept."""
-    flat = logits.reshape(-1)
-    return flat[np.linspace(0, flat.size - 1, SAMPLES).round().astype(int)]
 
 
 def detect(case: str, tensors: Mapping[str, Tensor]) -> Match:
