@@ -133,7 +133,7 @@ class Camera:
         offered = qos.offered_reliability(self.node, self.topic)
         reliability = qos.subscription_reliability(self.parameters.image_reliability, offered)
         if self._subscription is None or reliability != self._reliability:
-            self.unsubscribe()
+            self._drop_subscription()
             self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
@@ -146,16 +146,19 @@ class Camera:
             qos.publisher_mismatch(reliability, offered)
             or remedy(self.node, self._images)
             or self._lost_frames(offered)
-            or self._foreign_clock()
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
+            or self._foreign_clock()
         )
         if warning and warning != self.warning:
             self.node.get_logger().warning(f"{self.topic}: {warning}")
         self.warning = warning
 
     def unsubscribe(self) -> None:
-        """Destroy the subscription, if there is one."""
+        """Receive neither images nor depth any more."""
         self.projections.unsubscribe()
+        self._drop_subscription()
+
+    def _drop_subscription(self) -> None:
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
             self._subscription = None

@@ -13,7 +13,7 @@ from rclpy.qos import ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
-from bisenet_ros.errors import BisenetError, DataError
+from bisenet_ros.errors import ArgumentError, BisenetError, DataError
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.depth_images import decode_compressed, decode_raw
 from bisenet_ros.projection.points import POINT, LabelledPoints
@@ -51,7 +51,7 @@ class PointsOutput:
         wake: Callable[[], None],
     ) -> None:
         self._node, self._group, self._calibration, self._wake = node, group, calibration, wake
-        self.topic = node.resolve_topic_name(depth_topic) if depth_topic else ""
+        self.topic = _resolved(node, depth_topic) if depth_topic else ""
         self.kind = CompressedImage if self.topic.endswith(COMPRESSED) else Image
         self.state = OutputState(f"{prefix}/points", node.get_logger())
         self.pairing: Pairing[SegmentedFrame, Image | CompressedImage] = Pairing()
@@ -169,6 +169,17 @@ class PointsOutput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
+
+
+def _resolved(node: Node, topic: str) -> str:
+    try:
+        return node.resolve_topic_name(topic)
+    except Exception as error:  # rclpy has an exception of its own for each way to be wrong
+        reason = " ".join(str(error).split())
+        raise ArgumentError(
+            f"depth_topic is {topic!r}, which is not a valid topic name ({reason}); expected a "
+            "name such as /camera/aligned_depth_to_color/image_raw"
+        ) from error
 
 
 def decode(message: Image | CompressedImage) -> np.ndarray:
