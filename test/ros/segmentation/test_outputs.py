@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from harness import own_domain
 from nav_msgs.msg import OccupancyGrid
 from rendered_camera import CAMERA, HEIGHT, PITCH, POSE, SIZE, camera_info
-from rig import Rig, image, picture, serving
+from rig import BASE, Rig, image, node_command, picture
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
@@ -21,7 +22,8 @@ from bisenet_ros.label_map import LabelMap
 from bisenet_ros.projection.calibration import Calibration
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.costs import read_costs
-from bisenet_ros.projection.ground import BASE, Grid, GroundTable
+from bisenet_ros.projection.ground import BASE as FOOT
+from bisenet_ros.projection.ground import Grid, GroundTable
 from bisenet_ros.projection.pose import Pose
 from bisenet_ros.projection.rotation import rotate, undo
 from bisenet_ros.projection.run_length import RUN
@@ -56,8 +58,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory, small_weights):
-    with serving(tmp_path_factory.mktemp("rig"), small_weights) as made:
+    # Costs that do not exist keep the ground back, nothing else.
+    options = (f"weights:={small_weights}", "rate:=0.0", "ground_costs:=lawn")
+    with own_domain() as domain:
+        made = Rig(domain, tmp_path_factory.mktemp("rig"), *options, *BASE)
         yield made
+        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +262,9 @@ def test_the_ground_and_everything_that_stops_it(
     calibration.publish(camera_info())
     paused(rig, "camera_height is not set", camera)
     assert rig.set(camera_height=HEIGHT, camera_pitch=-1.2) == [(True, "")] * 2
-    paused(rig, "no file in config/costs fits the classes floor, wall, thing", camera)
+    paused(rig, "'lawn' is not in config/costs, which has camvid, cityscapes", camera)
+    ((accepted, reason),) = rig.set(ground_costs="")
+    assert not accepted and "fits the classes floor, wall, thing; write one" in reason
     for name, words in (("wrong_costs", "no class 'lawn'"), ("costly", "expected a whole number")):
         ((accepted, reason),) = rig.set(ground_costs=str(folder / f"{name}.yaml"))
         assert not accepted and words in reason
@@ -309,7 +317,33 @@ def check_ground(mask, grid, feet, pose, costs, names) -> None:
         *(("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("label", 12, 6))
     ]
     assert feet.height == 1 and feet.point_step == 16 and feet.row_step == 16 * feet.width
-    assert np.array_equal(np.frombuffer(feet.data, BASE), expected.bases)
+    assert np.array_equal(np.frombuffer(feet.data, FOOT), expected.bases)
+
+
+def test_absurd_calibrations_pause_what_needs_them(rig, camera, calibration, listen):
+    listen(OccupancyGrid, "ground")
+    infos = listen(CameraInfo, "camera_info")
+    random = np.random.default_rng(0)
+    for model in ("plumb_bob", "rational_polynomial", "equidistant", "", "x"):
+        for scale in (1e300, 1e-300, np.nan, np.inf, -1.0):
+            count = int(random.integers(0, 15))
+            message = camera_info(distortion_model=model, d=[scale] * count)
+            message.k = [float(v) for v in random.normal(size=9) * scale]
+            message.binning_x, message.roi.width = int(random.integers(0, 3)), count
+            calibration.publish(message)
+            rig.send(camera, image(5, rig.next_stamp(), SIZE))
+    calibration.publish(camera_info())
+    of_one_frame(rig, camera, infos)
+    assert rig.values()["failed"] == "0"
+    assert rig.values("bisenet: model")["callback_errors"] == "0"
+
+
+def test_a_label_map_that_does_not_fit_stops_the_start(start, folder, small_weights):
+    options = (f"weights:={small_weights}", f"label_map:={folder / 'wrong_map.yaml'}")
+    process = start(node_command(*options, *BASE))
+    assert process.wait() == 3
+    assert "the network has no class 'lawn'; its classes are floor, wall, thing" in process.output
+    assert "Traceback" not in process.output
 
 
 def test_nothing_is_built_for_nobody(rig, camera):
