@@ -22,6 +22,7 @@ EXTRAS = {
         "ros-std-srvs",
         "ros-diagnostic-msgs",
         "ros-lifecycle-msgs",
+        "ros-nav-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],

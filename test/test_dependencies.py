@@ -75,7 +75,9 @@ def imported(*places: str) -> set[str]:
 
 def from_ros(names: set[str]) -> set[str]:
     return {
-        n for n in names if re.fullmatch(r"rclpy|cv_bridge|launch.*|.*_(msgs|srvs|interfaces)", n)
+        n
+        for n in names
+        if re.fullmatch(r"rclpy|cv_bridge|tf2_ros|launch.*|.*_(msgs|srvs|interfaces)", n)
     }
 
 
@@ -119,8 +121,8 @@ def test_ros_packages_are_declared_for_pip_and_for_rosdep(extras):
     names = from_ros(imported("ros"))
     assert names - listed == set()
     pip = {name.removeprefix("ros-").replace("-", "_") for name in extras["ros"]}
-    # cv_bridge and vision_msgs are not on PyPI; builtin_interfaces comes with the others.
-    assert names - pip <= {"cv_bridge", "vision_msgs", "builtin_interfaces"}
+    # The first three are not on PyPI; builtin_interfaces comes with the others.
+    assert names - pip <= {"cv_bridge", "tf2_ros", "vision_msgs", "builtin_interfaces"}
     assert pip - names == {"lifecycle_msgs"}  # rclpy's lifecycle nodes import it
 
 
