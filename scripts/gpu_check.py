@@ -75,17 +75,19 @@ def main() -> int:
         print(f"error: {problem}", file=sys.stderr)
         return NO_GPU
     out = arguments.out / f"gpu-{name}.json"
-    results = read(out) if not arguments.again else {"steps": {}}
+    results = read(out)
     deadline = time.monotonic() + 60 * arguments.minutes
     for step in arguments.step or STEPS:
         left = (deadline - time.monotonic()) / 60
-        if results["steps"].get(step, {}).get("status") == "passed" and step != "training":
+        passed = results["steps"].get(step, {}).get("status") == "passed"
+        if passed and not arguments.again and step != "training":
             print(f"{step}: done before, in {out}")
             continue
         why = left_out(STEPS[step], left, arguments)
         if why:
             print(f"{step}: left out: {why}")
-            results["steps"].setdefault(step, {"status": "left out", "why": why})
+            if not passed:
+                results["steps"][step] = {"status": "left out", "why": why}
         else:
             print(f"{step} …", flush=True)
             found = run(step, arguments, left)

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from bisenet_ros.benchmark.frames import jpegs_in  # noqa: E402
 from bisenet_ros.errors import BisenetError  # noqa: E402
 from bisenet_ros.inference import OutputRequest, Segmenter  # noqa: E402
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file  # noqa: E402
@@ -174,30 +174,17 @@ def synchronise(context: Context) -> None:
         torch.cuda.synchronize()
 
 
-def frames(size: tuple[int, int] | None = None, count: int = 8) -> tuple[list[np.ndarray], str]:
-    """Real images (H, W, 3) uint8 BGR of the sample drive, and where they come from.
-
-    The drive is a bag, for which the libraries may be missing here; but it holds JPEG files as they
-    are, and these can be found by how they begin.
-    """
+def frames(size: tuple[int, int], count: int = 8) -> tuple[list[np.ndarray], str]:
+    """Real images (H, W, 3) uint8 BGR of the sample drive, and where they come from."""
     folder = sample_bag()
-    found: list[np.ndarray] = []
-    for path in sorted(folder.glob("*.mcap")) if folder else []:
-        content = path.read_bytes()
-        starts = [match.start() for match in re.finditer(b"\xff\xd8\xff", content)]
-        for start in starts[:: max(1, len(starts) // count)][:count]:
-            encoded = np.frombuffer(content, np.uint8, min(2**20, len(content) - start), start)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-            if image is not None:
-                found.append(image)
+    bags = sorted(folder.glob("*.mcap")) if folder else []
+    found = [image for path in bags for image in jpegs_in(path, count)]
     source = "frames of the sample drive"
     if not found:
         source = "noise"
         random = np.random.default_rng(0)
         found = [random.integers(0, 256, (360, 480, 3), np.uint8) for _ in range(count)]
-    if size is not None:
-        found = [cv2.resize(image, size[::-1]) for image in found]
-    return found, source
+    return [cv2.resize(image, size[::-1]) for image in found], source
 
 
 def parity(context: Context) -> None:
