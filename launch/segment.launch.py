@@ -22,6 +22,9 @@ from bisenet_ros.ros.launch_arguments import (
 )
 from bisenet_ros.system.share import share_file
 
+# What rviz2 can show of the node.
+SHOWN = ("mask", "mask_color", "overlay", "ground", "ground_points", "points")
+
 
 def generate_launch_description() -> LaunchDescription:
     """Build the description: record given arguments, declare all of them, start the node."""
@@ -90,8 +93,7 @@ def rviz(chosen: dict[str, str], node: str, options: dict) -> Node:
     topics = {
         "/camera/image_raw": camera,
         "/camera/image_raw/compressed": f"{camera}/compressed",
-        "/bisenet/mask": f"{node}/mask",
-        "/bisenet/overlay": f"{node}/overlay",
+        **{f"/bisenet/{name}": f"{node}/{name}" for name in SHOWN},
     }
     return Node(
         package="rviz2",

@@ -310,7 +310,9 @@ def show_difference(metrics: dict[str, Any], console: Console) -> None:
     found = metrics["difference"]
     if found is not None:
         change = found["miou"]
-        interval = f"95 % interval {points(change['low'])} to {points(change['high'])}"
+        interval = "too short for an interval"
+        if change["low"] is not None:
+            interval = f"95 % interval {points(change['low'])} to {points(change['high'])}"
         figures += [
             ("mIoU of A", percent(metrics["first"]["miou"], 2)),
             ("mIoU of B", percent(metrics["second"]["miou"], 2)),

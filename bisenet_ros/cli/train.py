@@ -37,8 +37,9 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(name: str, known: Any) -> inspect.Parameter:
     default = DEFAULTS[name]
-    own: Any = type(default)
-    kind: Any = {list: str, dict: list[str]}.get(own, own)
+    kind: Any = type(default)
+    if isinstance(default, list | dict):
+        kind = str if isinstance(default, list) else list[str]
     if known["choices"]:
         kind = Literal[known["choices"]]
     shown = ",".join(map(str, default)) if isinstance(default, list | dict) else default

@@ -19,6 +19,7 @@ from bisenet_ros.recordings.prefetch import prefetch
 from bisenet_ros.recordings.sources import DEFAULT_RATE
 from bisenet_ros.replay.outputs import cannot_write
 from bisenet_ros.replay.predictor import Prediction, Predictor
+from bisenet_ros.replay.prelabels import PreLabels
 from bisenet_ros.replay.score import Run, ScoreOptions, predict_frames
 from bisenet_ros.report.film import Film
 from bisenet_ros.system.atomic_files import write_bytes
@@ -34,12 +35,16 @@ Named = tuple[str, RecordedFrame, Prediction]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2."""
+    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2, labels.
+
+    ``labels`` is the format of an annotation tool, see :class:`.prelabels.PreLabels`.
+    """
 
     masks: bool = False
     overlays: bool = False
     video: bool = False
     bag: bool = False
+    labels: str = ""
 
     @property
     def pictures(self) -> bool:
@@ -53,6 +58,7 @@ class Wanted:
             OVERLAYS: self.overlays,
             FILM: self.video,
             BAG: self.bag,
+            self.labels: bool(self.labels),
         }
         return [out / name for name, asked in names.items() if asked]
 
@@ -90,10 +96,12 @@ def predict(
     frames = _named(predict_frames(source, [predictor], options))
     write = _Writer(out, wanted)
     with contextlib.ExitStack() as stack:
-        film, bag = _opened(stack, source, predictor.labels, out, wanted, threshold)
+        film, bag, labels = _opened(stack, source, predictor.labels, out, wanted, threshold)
         try:
             with closing(prefetch(frames, write, WRITING, WAITING)) as results:
-                for _, frame, found in results:
+                for name, frame, found in results:
+                    if labels is not None:
+                        labels.add(name, frame, found.mask)
                     if film is not None and found.overlay is not None:
                         film.add(frame.stamp_ns, found.overlay)
                     if bag is not None:
@@ -123,13 +131,15 @@ def _opened(
     out: Path,
     wanted: Wanted,
     threshold: float,
-) -> tuple[Film | None, PredictionBag | None]:
-    film = bag = None
+) -> tuple[Film | None, PredictionBag | None, PreLabels | None]:
+    film = bag = prelabels = None
+    if wanted.labels:
+        prelabels = stack.enter_context(PreLabels(out / wanted.labels, wanted.labels, labels))
     if wanted.video:
         film = stack.enter_context(Film(out / FILM, frame_rate(source)))
     if wanted.bag:
         bag = stack.enter_context(PredictionBag(out / BAG, labels, threshold))
-    return film, bag
+    return film, bag, prelabels
 
 
 def frame_rate(source: FrameSource) -> float:

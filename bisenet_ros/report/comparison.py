@@ -174,13 +174,13 @@ def timelines(data: ComparisonReportData) -> list[Timeline]:
     first, second = data.first, data.second
 
     def both(title: str, key: str) -> Timeline:
-        lines = [Line(key, "A", "first", first[key]), Line(key, "B", "second", second[key])]
+        lines = [Line(key, "A", "first", first[key]), Line(key, "B", "third", second[key])]
         return Timeline(title, lines, low=None)
 
     return [
         both("mIoU", "miou"),
         both("Temporal consistency", "consistency"),
-        Timeline("Pixels that differ", [Line("apart", "share", "third", data.apart)]),
+        Timeline("Pixels that differ", [Line("apart", "share", "second", data.apart)]),
         both("Mean confidence", "confidence"),
     ]
 

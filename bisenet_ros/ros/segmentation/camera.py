@@ -133,7 +133,7 @@ class Camera:
         offered = qos.offered_reliability(self.node, self.topic)
         reliability = qos.subscription_reliability(self.parameters.image_reliability, offered)
         if self._subscription is None or reliability != self._reliability:
-            self.unsubscribe()
+            self._drop_subscription()
             self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
@@ -155,8 +155,11 @@ class Camera:
         self.warning = warning
 
     def unsubscribe(self) -> None:
-        """Destroy the subscription, if there is one."""
+        """Receive neither images nor depth any more."""
         self.projections.unsubscribe()
+        self._drop_subscription()
+
+    def _drop_subscription(self) -> None:
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
             self._subscription = None

@@ -13,7 +13,7 @@ from rclpy.qos import ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
-from bisenet_ros.errors import BisenetError, DataError
+from bisenet_ros.errors import DataError
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.depth_images import decode_compressed, decode_raw
 from bisenet_ros.projection.points import POINT, LabelledPoints
@@ -128,8 +128,8 @@ class PointsOutput:
         for frame, depth in pairs:
             try:
                 self._publish(frame, depth)
-            except BisenetError as error:
-                self.state.pause(str(error))
+            except Exception as error:  # a calibration may be absurd in ways nobody thought of
+                self.state.fail(error)
                 continue
             self.state.run()
             self.published += 1
