@@ -20,7 +20,7 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
 # Two parallel runs: the node tests mostly wait for each other, the rest computes.
-NODES := test/ros test/cli/test_demo.py
+NODES := test/ros test/cli/test_demo.py test/cli/test_replay.py
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -80,7 +80,7 @@ $(BIN)/python:
 $(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt setuptools
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
-		--no-build-isolation -e '.[node,ros,tools,train,test,onnx,openvino]'
+		--no-build-isolation -e '.[node,ros,tools,train,test,onnx,openvino,huggingface]'
 	mkdir -p $(VENV)/lib/bisenet_ros $(SHARE)/bisenet_ros/launch $(INDEX)
 	ln -sf $(EXECUTABLES:%=../../bin/%) $(VENV)/lib/bisenet_ros/
 	ln -sf $(addprefix ../../../,package.xml config weights) $(SHARE)/bisenet_ros/

@@ -1,5 +1,6 @@
 """Installs the package: by colcon into a ROS 2 workspace, by pip into a virtual environment."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -21,6 +22,7 @@ EXTRAS = {
         "ros-std-srvs",
         "ros-diagnostic-msgs",
         "ros-lifecycle-msgs",
+        "ros-nav-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],
@@ -41,17 +43,25 @@ EXTRAS = {
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
     "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
+    "huggingface": ["datasets"],  # data sets in parquet files
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
         "import-linter",
         "mypy",
+        "pycocotools",
         "pytest",
         "ruff",
         # Interprets and compiles the GPU kernels where there is no GPU.
         "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
     ],
 }
+
+
+def version() -> str:
+    """``__version__`` of the package, without importing it."""
+    text = Path(NAME, "version.py").read_text(encoding="utf-8")
+    return re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0]
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
@@ -66,7 +76,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=version(),
     description="Real-time semantic segmentation of camera images with BiSeNetV2, for ROS 2",
     author="bisenet_ros maintainers",
     author_email="maintainers@bisenet-ros.org",
@@ -75,7 +85,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={f"{NAME}.report": ["templates/*"], f"{NAME}.selftest": ["data/*"]},
+    package_data={
+        NAME: ["py.typed"],
+        f"{NAME}.report": ["templates/*"],
+        f"{NAME}.selftest": ["data/*"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -83,6 +97,11 @@ setup(
     ],
     install_requires=[],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": [f"{name} = {NAME}.ros.{name}:main" for name in EXECUTABLES]},
+    entry_points={
+        "console_scripts": [
+            f"{NAME} = {NAME}.cli:main",
+            *(f"{name} = {NAME}.ros.{name}:main" for name in EXECUTABLES),
+        ]
+    },
     zip_safe=True,
 )

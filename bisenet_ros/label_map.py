@@ -13,6 +13,8 @@ from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
 from bisenet_ros.system.yaml_file import read_yaml
 
+OTHER = "other"  # takes what is not listed, in a list of names
+OTHER_COLOUR = (128, 128, 128)
 _KEYS = {"id", "name", "color", "from", "if_present", "rest"}
 _FORM = (
     "expected 'classes:' with a list of '{id: 0, name: ground, color: [r, g, b], from: [road, …]}'"
@@ -48,6 +50,44 @@ class LabelMap:
         """
         groups = np.array(self.groups)
         return (groups == np.arange(len(self.labels))[:, None]).astype(np.float32)
+
+    def sources(self, labels: LabelSet) -> dict[str, tuple[str, ...]]:
+        """The names that each group takes of the classes ``labels`` it was made for."""
+        named = list(zip(labels.names, self.groups, strict=True))
+        return {
+            group: tuple(name for name, number in named if number == index)
+            for index, group in enumerate(self.labels.names)
+        }
+
+    @classmethod
+    def parse(cls, text: str, labels: LabelSet) -> LabelMap:
+        """A map from a command line: a file of :meth:`read`, or names such as ``road,car,other``.
+
+        Of a list of names, each is a class of its own, in this order; pixels of the classes that
+        are not listed become unlabelled, or ``other`` if it is listed and is not itself a class.
+
+        Raises:
+            DataError: as :meth:`read`; a name is unknown (the known are listed) or given twice.
+        """
+        if Path(text).suffix.lower() in (".yaml", ".yml"):
+            return cls.read(text, labels)
+        names = [name.strip() for name in text.split(",")]
+        known = {name: index for index, name in enumerate(labels.names)}
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"classes {text!r} name {name!r} twice; name it once")
+            if name not in known and name != OTHER:
+                raise DataError(
+                    f"classes {text!r} name {name!r}, which is not a class here; expected names "
+                    f"of {', '.join(labels.names)}, {OTHER}, or a YAML file that groups them"
+                )
+        if not set(names) & set(known):
+            raise DataError(f"classes {text!r} name none of {', '.join(labels.names)}")
+        rest = names.index(OTHER) if OTHER in names and OTHER not in known else UNLABELLED
+        colours = tuple(labels.colours[known[n]] if n in known else OTHER_COLOUR for n in names)
+        numbers = {name: number for number, name in enumerate(names)}
+        groups = tuple(numbers.get(name, rest) for name in labels.names)
+        return cls(LabelSet(tuple(names), colours), groups)
 
     @classmethod
     def read(cls, path: str | Path, labels: LabelSet) -> LabelMap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -65,13 +66,20 @@ class LabelSet:
 
     @classmethod
     def read(cls, path: str | Path) -> LabelSet:
-        """Read a YAML file of ``classes: [{name, color: [r, g, b]}, …]``, as in config/labels/."""
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        """Read a YAML file of ``classes: [{name, color: [r, g, b]}, …]``, as in config/labels/.
+
+        For files of this package; ``datasets.label_file`` reads those of others.
+        """
+        return cls.of(yaml.safe_load(Path(path).read_text(encoding="utf-8")), path)
+
+    @classmethod
+    def of(cls, data: Any, path: str | Path) -> LabelSet:
+        """The classes in the content of such a file; ValueError if it has another form."""
         try:
             classes = data["classes"]
             names = tuple(str(entry["name"]) for entry in classes)
             colours = tuple(tuple(entry["color"]) for entry in classes)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{path}: expected 'classes:' with a list of 'name:' and 'color: [r, g, b]' "
                 f"({type(error).__name__}: {error})"

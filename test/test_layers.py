@@ -30,7 +30,7 @@ def named_modules(path: Path, modules: set[str]) -> set[str]:
         text = node.value if isinstance(node, ast.Constant) else None
         if isinstance(text, str) and NAME.fullmatch(text):
             named.add(text.rstrip("."))
-    return {name for name in named if name in modules}
+    return {name for name in named if name in modules and "." in name}
 
 
 def layers(contract: dict) -> list[grimp.Layer]:

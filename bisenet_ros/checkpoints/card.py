@@ -29,6 +29,7 @@ class ModelCard:
         scores: measured scores by name, such as ``{"val_miou": 0.6}``.
         licence: licence of the training data.
         command: the command that wrote the file.
+        groups: where classes are groups of the training data's, the names in each.
         started_from: names of the weights that its training started from.
     """
 
@@ -42,6 +43,7 @@ class ModelCard:
     scores: dict[str, float] = field(default_factory=dict)
     licence: str = ""
     command: str = ""
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     started_from: str = ""
 
     def __post_init__(self) -> None:
@@ -79,6 +81,7 @@ class ModelCard:
             "scores": self.scores,
             "licence": self.licence,
             "command": self.command,
+            **({"groups": {k: list(v) for k, v in self.groups.items()}} if self.groups else {}),
             "started_from": self.started_from,
         }
 
@@ -116,6 +119,9 @@ class ModelCard:
                 scores={str(k): float(v) for k, v in dict(values["scores"]).items()},
                 licence=str(values["licence"]),
                 command=str(values["command"]),
+                groups={
+                    str(k): tuple(map(str, v)) for k, v in dict(values.get("groups", {})).items()
+                },
                 started_from=str(values.get("started_from", "")),
             )
         except (KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
+
+from bisenet_ros.version import __version__
 
 # Name to the line that `--help` shows: the first line of the function's docstring.
 COMMANDS = {
     "demo": "Play a bag through the real node over DDS, score the masks and write a report.",
     "train": "Train on labelled images and write a weights file for the node.",
-    "evaluate": "Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion.",
+    "evaluate": "Score weights on a labelled data set or on recordings, or compare two of them.",
+    "predict": "Segment images, a video, a bag or a webcam, and write what the model sees.",
+    "replay": "Play a bag through the real node over DDS and score it as evaluate --bag does.",
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
@@ -22,17 +27,28 @@ COMMANDS = {
 }
 
 
-def app_for(arguments: Sequence[str]) -> typer.Typer:
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"bisenet_ros {__version__}")
+        raise typer.Exit
+
+
+def app_for(arguments: Sequence[str], completion: bool = False) -> typer.Typer:
     """The application, with only the subcommand that the arguments name loaded.
 
     Loading the others would import training, every engine and the report for one help line each.
+
+    Args:
+        arguments: of the command line, or the words to be completed.
+        completion: whether to offer ``--install-completion``, which shells need a program for.
     """
     app = typer.Typer(
-        help="BiSeNetV2 for ROS 2: everything but the node.",
+        help="Semantic segmentation for ROS 2: everything but the node.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     called = next((argument for argument in arguments if not argument.startswith("-")), "")
     for name, line in COMMANDS.items():
         if name == called:
@@ -41,6 +57,15 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name, help=line)(_not_called)
     return app
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="print the version"),
+    ] = False,
+) -> None:
+    """Semantic segmentation for ROS 2: everything but the node."""
 
 
 def _not_called() -> None:

@@ -119,12 +119,12 @@ def _triple(text: str, option: str) -> tuple[float, float, float] | None:
 
 
 def _read_image(path: Path) -> np.ndarray:
-    import cv2
+    from bisenet_ros.datasets.pictures import read_rgb
 
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if image is None:
-        raise DataError(f"--image {path} cannot be read as a picture; expected a JPEG or PNG file")
-    return image[..., ::-1].copy()
+    try:
+        return read_rgb(path)
+    except DataError as error:
+        raise DataError(f"--image {error}") from error
 
 
 def _write(out: Path, converted: Converted, photo: np.ndarray | None) -> dict[str, Any]:

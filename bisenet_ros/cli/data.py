@@ -46,6 +46,12 @@ def data(
         float, typer.Option(help="of a set without splits: val's share", min=0, max=1)
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="likewise: what the split is drawn by")] = 1,
+    group_by: Annotated[
+        str, typer.Option(help="likewise: what stays together: folder, prefix or a regex")
+    ] = "",
+    classes: Annotated[
+        str, typer.Option(help="only these, comma-separated, or a YAML file that groups them")
+    ] = "",
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
     ] = False,
@@ -72,7 +78,9 @@ def data(
             check_writable(file, option)
     if show and sheet.suffix.lower() not in (".png", ".html"):
         raise ArgumentError(f"--sheet is {sheet}; expected a name that ends in .png or .html")
-    options = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+    options = DatasetOptions(
+        val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+    )
     console = Console()
     with interruptible(), _plain_warnings():
         found, splits = open_every_split(dataset, path, options)
@@ -83,7 +91,7 @@ def data(
         _stop_if_broken(survey)
         if show:
             _write_sheet(survey, splits, show, sheet, str(path))
-            console.print(str(sheet), highlight=False)
+            console.print(str(sheet), highlight=False, markup=False)
         if to and out is not None:
             _convert(splits, to, out, console)
 
@@ -125,7 +133,7 @@ def _convert(splits: Mapping[str, LabelledSet], to: str, out: Path, console: Con
 
     with progress(console, sum(map(len, splits.values())), "images") as tell:
         count = export(splits, to, out, lambda done: tell(f"writing {to}", done))
-    console.print(f"{count} images as {to} in {out}", highlight=False)
+    console.print(f"{count} images as {to} in {out}", highlight=False, markup=False)
 
 
 def _write_sheet(
@@ -148,8 +156,9 @@ def _write_sheet(
 
 def _print(survey: Survey, console: Console, counted: bool) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in survey.splits.items())
-    console.print(f"{survey.found.format}: {survey.found.why}", highlight=False, soft_wrap=True)
-    console.print(f"images: {splits}", highlight=False)
+    why = f"{survey.found.format}: {survey.found.why}"
+    console.print(why, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"images: {splits}", highlight=False, markup=False)
     for note in survey.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
     if counted:

@@ -52,7 +52,9 @@ def demo(
         metrics = _run(out, bag or _sample_bag(), weights, rate, device, json, console)
     classes = class_table(metrics["per_class"], COLUMNS)
     console.print("", figure_table(_figures(metrics)), "", classes, "", sep="\n")
-    console.print(f"{out / 'report.html'}, {out / 'overlay.mp4'}, {out / 'overlay.png'}")
+    console.print(
+        f"{out / 'report.html'}, {out / 'overlay.mp4'}, {out / 'overlay.png'}", markup=False
+    )
     if metrics["problems"]:
         raise BarNotMet("; ".join(metrics["problems"]))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.class_groups import with_same_classes
 from bisenet_ros.cli.inference_options import (
     InferenceOptions,
     LoadedModel,
@@ -46,12 +47,24 @@ OPACITY = 0.5  # of the overlays, as in the node
 
 def evaluate(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="data set folder")],
+    recordings: Annotated[
+        list[str] | None,
+        typer.Argument(help="more recordings: what a shell makes of --bag *.mcap"),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="data set folder")] = None,
+    bag: Annotated[
+        list[str] | None,
+        typer.Option(help="bag, video, folder of bags or glob to score; can be repeated"),
+    ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
+        list[Path] | None,
+        typer.Option(help="weights file; default: the shipped one; two to compare them"),
     ] = None,
     dataset: Annotated[str, typer.Option(help="data set layout: " + ", ".join(DATASETS))] = "auto",
     split: Annotated[str, typer.Option(help="split to score")] = "val",
+    classes: Annotated[
+        str, typer.Option(help="classes to score, comma-separated, or a YAML file that groups them")
+    ] = "",
     json: Annotated[Path | None, typer.Option(help="write all measurements to this file")] = None,
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html and metrics.json")
@@ -70,18 +83,23 @@ def evaluate(
     ] = "",
     device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
     engine: Annotated[
-        str, typer.Option(help=f"run as in the node, on this engine: auto, {', '.join(ENGINES)}")
+        str,
+        typer.Option(help=f"run on this engine: auto, {', '.join(ENGINES)}; default: torch"),
     ] = "",
     precision: Annotated[
-        str,
-        typer.Option(
-            help="run as in the node: auto, fp32, fp16, bf16; without either: float32 PyTorch"
-        ),
+        str, typer.Option(help="auto, fp32, fp16, bf16; default: fp32, which is exact")
     ] = "",
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="run the plain network instead: same score, slower"),
+    ] = False,
     val_share: Annotated[
         float, typer.Option(help="val fraction of a folder without splits", min=0, max=1)
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="seed of that random split")] = 1,
+    group_by: Annotated[
+        str, typer.Option(help="of that split: folder, prefix or a regex; see train")
+    ] = "",
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
@@ -92,8 +110,43 @@ def evaluate(
     skip_unlabelled: Annotated[
         bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
     ] = False,
+    fail_if_worse: Annotated[
+        float | None,
+        typer.Option(
+            help="with two weights: exit with 1 if the second loses more points of mIoU (0: any)",
+            metavar="[POINTS]",
+            min=0,
+        ),
+    ] = None,
+    image_topic: Annotated[
+        str | None, typer.Option(help="image topic of a bag; default: the only camera")
+    ] = None,
+    label_topic: Annotated[
+        str | None, typer.Option(help="label topic of a bag; default: the only one; '': none")
+    ] = None,
+    label_colors: Annotated[
+        Path | None, typer.Option(help="file of the labels' ids and colours, as config/labels/*")
+    ] = None,
+    max_dt: Annotated[
+        float, typer.Option(help="seconds an image and its label may be apart", min=0)
+    ] = 0.0,
+    every: Annotated[int, typer.Option(help="use every Nth frame of a recording", min=1)] = 1,
+    start: Annotated[float, typer.Option(help="skip the first seconds of it", min=0)] = 0.0,
+    duration: Annotated[float | None, typer.Option(help="seconds to use of it", min=0)] = None,
+    limit: Annotated[int | None, typer.Option(help="most frames to use of it", min=1)] = None,
+    batch: Annotated[int, typer.Option(help="frames per inference", min=1, max=256)] = 1,
+    workers: Annotated[
+        int, typer.Option(help="processes that share several recordings", min=1, max=256)
+    ] = 1,
+    ray: Annotated[
+        str, typer.Option(help="address of a Ray cluster that shares them; 'local' to start one")
+    ] = "",
 ) -> None:
-    """Score weights on labelled images: mIoU, per-class IoU, boundaries, confusion."""
+    """Score weights on a labelled data set or on recordings, or compare two of them."""
+    from bisenet_ros.cli import evaluate_recordings
+
+    if evaluate_recordings.is_asked(context) or data is None:
+        return evaluate_recordings.run(context)
     from rich.console import Console
 
     from bisenet_ros.cli.sizes import parse_size
@@ -104,29 +157,34 @@ def evaluate(
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     fixed = parse_size(size, "--size") if size else None
-    options = InferenceOptions(device, engine, precision, fixed, flip, parse_scales(scales))
+    options = InferenceOptions(
+        device, engine, precision, fixed, flip, parse_scales(scales), reference
+    )
     if json is not None:
         check_writable(json, "--json")
     console = Console()
     with interruptible():
-        model = read_model(weights or share_file(SHIPPED_WEIGHTS), options)
+        model = read_model(weights[0] if weights else share_file(SHIPPED_WEIGHTS), options)
         found = find_kind(dataset, data)
-        reading = DatasetOptions(val_share, seed, stuff_only, resize_masks, skip_unlabelled)
+        reading = DatasetOptions(
+            val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+        )
         labelled = open_set(found.format, found.root, split, reading)
+        model, labelled = with_same_classes(model, labelled, classes)
         facts = {
             "min_miou": min_miou,
             "data": _data_facts(found.format, data, labelled),
             "command": command_line(context),
         }
         metrics = _run(model, labelled, facts, json, report, console)
-    _show(metrics, console)
     if report is not None:
-        console.print(str(report / "report.html"), highlight=False)
+        console.print(str(report / "report.html"), highlight=False, markup=False)
     if min_miou is not None and metrics["miou"] < min_miou:
         raise BarNotMet(
             f"{model.path} scores {metrics['miou']:.4f} mIoU on {metrics['scored']} images of "
             f"{data}; --min-miou requires at least {min_miou:g}"
         )
+    return None
 
 
 def _run(
@@ -137,7 +195,7 @@ def _run(
     report: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Score, write the requested files, and return all measurements."""
+    """Score, print the scores, write the requested files, and return all measurements."""
     from bisenet_ros.metrics import dataset
     from bisenet_ros.system.atomic_files import staged, write_json
     from bisenet_ros.system.machine import describe
@@ -162,12 +220,13 @@ def _run(
                 "scored_with": model.settings,
                 "machine": describe(),
             }
-            if scratch is not None:
-                on_progress("writing the report", None)
-                write_json(scratch / "results" / "metrics.json", metrics)
-                _write_report(scratch / "results", metrics, evaluated, model, labelled)
+        _show(metrics, console)  # before anything is written, which may fail
         if json is not None:
             write_json(json, metrics)
+        if scratch is not None:
+            with console.status("writing the report"):
+                write_json(scratch / "results" / "metrics.json", metrics)
+                _write_report(scratch / "results", metrics, evaluated, model, labelled)
     return metrics
 
 
@@ -219,3 +278,6 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
     ]
     classes = class_table(metrics["per_class"], COLUMNS)
     console.print("", figure_table(figures), "", classes, "", sep="\n")
+    used = metrics["scored_with"]
+    how = f"{used['engine']} {used['precision']} on {used['device']}, input {used['input']}"
+    console.print(how, "", sep="\n", highlight=False, markup=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bisenet_ros.labels import LabelSet
 
 NAMED = 3  # classes that a message lists
+EXACT = ("torch", "fp32")  # the fastest engine and precision whose masks are the reference's
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class InferenceOptions:
 
     Attributes:
         device: ``cuda``, ``cuda:N``, ``cpu`` or ``auto``.
-        engine, precision: as in the node; both empty for plain float32 PyTorch.
+        engine, precision: as in the node; empty for torch and fp32, whose masks are exact.
         size: (height, width) of the network's input; None for the weights' own.
         flip: also average in the mirrored image.
         scales: factors on the size, one view per factor.
+        reference: run the plain network, as training validates: exact, and slower.
 
     Raises:
-        ArgumentError: several views are requested with an engine; the node never does that.
+        ArgumentError: several views, or the reference, are requested with an engine; the node never
+            does that.
     """
 
     device: str = "auto"
@@ -40,18 +43,19 @@ class InferenceOptions:
     size: tuple[int, int] | None = None
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    reference: bool = False
 
     def __post_init__(self) -> None:
-        if self.as_in_node and (self.flip or self.scales != (1.0,)):
+        if not self.as_in_node and (self.engine or self.precision):
             raise ArgumentError(
                 "--engine and --precision run as in the node, which sees each image once; "
-                "drop either those two, or --flip and --scales"
+                "drop either those two, or --flip, --scales and --reference"
             )
 
     @property
     def as_in_node(self) -> bool:
         """Whether to run the node's own pipeline."""
-        return bool(self.engine or self.precision)
+        return not self.reference and not self.flip and self.scales == (1.0,)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def read_model(path: Path, options: InferenceOptions) -> LoadedModel:
         return _node_pipeline(path, options)
     if is_exported(path):
         raise ArgumentError(
-            f"{path} is an exported model, which plain PyTorch cannot run; pass --engine auto"
+            f"{path} is an exported model, which only its runtime can run; drop --flip, --scales "
+            "and --reference"
         )
     return _plain(path, options)
 
@@ -124,8 +129,12 @@ def _plain(path: Path, options: InferenceOptions) -> LoadedModel:
 
 def _node_pipeline(path: Path, options: InferenceOptions) -> LoadedModel:
     from bisenet_ros.inference import Segmenter
+    from bisenet_ros.inference.export.reader import is_exported
 
-    engine, precision = options.engine or "auto", options.precision or "auto"
+    engine, precision = options.engine, options.precision
+    if not engine and not precision and not is_exported(path):
+        engine, precision = EXACT
+    engine, precision = engine or "auto", precision or "auto"
     segmenter = Segmenter(path, options.device, precision, engine, options.size)
     height, width = segmenter.input_size
     facts = {

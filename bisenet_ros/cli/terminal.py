@@ -15,6 +15,7 @@ from bisenet_ros.report.formatting import percent
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -61,19 +62,78 @@ def progress(console: Console, total: int, unit: str) -> Iterator[Any]:
         yield on_progress
 
 
+class FrameProgress:
+    """A progress bar with frames per second and time left, for use in a ``with`` block.
+
+    Args:
+        console: where.
+        what: the activity.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                speed = task.finished_speed or task.speed
+                return Text("" if speed is None else f"{speed:.1f} frames/s")
+
+        columns: list[str | ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+        columns += [MofNCompleteColumn(), TextColumn("frames"), Rate(), TimeElapsedColumn()]
+        columns += [TextColumn("left"), TimeRemainingColumn()]
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task(what, total=None)
+
+    def __enter__(self) -> FrameProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total: int | None) -> None:
+        """Say how many frames will come; None where nobody knows."""
+        self._bar.reset(self._task, total=total)
+
+    def __call__(self, done: int) -> None:
+        """Say how many are done."""
+        self._bar.update(self._task, completed=done)
+
+    def stop(self) -> None:
+        """Leave the bar as it is, so that what is printed comes below."""
+        self._bar.stop()
+
+
 def figure_table(figures: Sequence[tuple[str, str]]) -> Table:
     """Names and values, one pair per row."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for name, value in figures:
-        table.add_row(name, f"[bold]{value}[/bold]")
+        table.add_row(name, Text(value, style="bold"))
     return table
+
+
+def plain(text: str) -> Text:
+    """Text of others for a table: neither markup nor control codes in it take effect."""
+    from rich.text import Text
+
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str, str]) -> Table:
     """One row per class; ``columns`` maps keys of the figures to titles."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -81,7 +141,7 @@ def class_table(per_class: dict[str, dict[str, float | None]], columns: dict[str
     for title in columns.values():
         table.add_column(title, justify="right")
     for name, values in per_class.items():
-        table.add_row(escape(name), *(percent(values[key]) for key in columns))
+        table.add_row(plain(name), *(percent(values[key]) for key in columns))
     return table
 
 

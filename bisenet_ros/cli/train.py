@@ -4,6 +4,7 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from bisenet_ros.cli.assignments import parse_assignments
-from bisenet_ros.cli.terminal import command_line, interruptible, progress
-from bisenet_ros.errors import ArgumentError
+from bisenet_ros.cli.terminal import command_line, interruptible, plain, progress
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def train(
         bool, typer.Option("--check-data", help="only check every file and count the classes")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="resume exactly from the run's last.ckpt")
+        bool,
+        typer.Option("--resume", help="resume exactly from the last.ckpt in --out; by its recipe"),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace the run that the run folder holds")
     ] = False,
     stop_after: Annotated[
         int, typer.Option(help="stop at this step; continue later with --resume", min=0)
@@ -76,32 +80,47 @@ def train(
     """Train on labelled images and write a weights file for the node.
 
     Recipe options can be given in --config and on the command line, which takes precedence.
-    The run folder gets recipe.yaml, metrics.csv, TensorBoard events, last.ckpt and best.ckpt,
-    and at the end curves.png, samples.png and weights.safetensors.
+    The run folder gets recipe.yaml, train.txt and val.txt with the names of the images,
+    metrics.csv, TensorBoard events, last.ckpt and best.ckpt, and at the end curves.png,
+    samples.png and weights.safetensors.
     """
     from rich.console import Console
 
-    from bisenet_ros.system.atomic_files import check_writable, make_folder, write_json
+    from bisenet_ros.system.atomic_files import check_writable, write_json
+    from bisenet_ros.training.run_folder import (
+        RECIPE,
+        check_unused,
+        claimed,
+        first_process,
+        write_split_lists,
+    )
 
-    recipe = _recipe(config, options)
-    if stop_after % recipe.interval:
-        raise ArgumentError(
-            f"--stop-after is {stop_after}; checkpoints are written every {recipe.interval} steps "
-            "(validate_every); pass a multiple of that"
-        )
+    recipe = _recipe(_resumed(options, RECIPE) if resume and config is None else config, options)
+    out = Path(recipe.out)
+    if first_process() and not check_data:
+        check_unused(out, resume, overwrite)
     if json is not None:
         check_writable(json, "--json")
     console = Console(quiet=os.environ.get("RANK", "0") != "0")  # only rank 0 prints
     with interruptible():
-        data = _read(recipe, console)
+        data = _read(recipe, console, check_data)
+        if first_process():
+            _warn(data)
         if check_data:
             console.print(_class_table(data))
             return
-        out = make_folder(Path(recipe.out), "--out")
-        recipe.write(out / "recipe.yaml")
-        facts = _run(recipe, data, resume, stop_after, command_line(context), console)
+        with claimed(out, resume, overwrite):
+            recipe.write(out / RECIPE)
+            write_split_lists((data.training, data.validation), out)
+            facts = _run(recipe, data, resume, stop_after, command_line(context), console)
     if json is not None and facts:
         write_json(json, facts)
+
+
+def _resumed(options: dict[str, Any], name: str) -> Path | None:
+    """The recipe that a run's folder holds, if it does."""
+    path = Path(options.get("out") or DEFAULTS["out"]) / name
+    return path if path.is_file() else None
 
 
 def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
@@ -115,17 +134,37 @@ def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
     return Recipe.read(config, options)
 
 
-def _read(recipe: Recipe, console: "Console") -> "Data":
-    """Open both splits and check every file, with a progress bar."""
+def _read(recipe: Recipe, console: "Console", whole: bool) -> "Data":
+    """Open both splits and check every file, with a progress bar; ``whole``: decode images too."""
     from bisenet_ros.datasets.checking import check
     from bisenet_ros.training.run import Data, splits
 
     def checked(labelled: "LabelledSet") -> "Checked":
         with progress(console, len(labelled), "images") as on_progress:
-            return check(labelled, lambda done: on_progress(f"checking {labelled.split}", done))
+            return check(
+                labelled,
+                lambda done: on_progress(f"checking {labelled.split}", done),
+                whole=whole,
+            )
 
     training, validation = splits(recipe)
     return Data(training, validation, checked(training), checked(validation))
+
+
+def _warn(data: "Data") -> None:
+    """Say what was assumed about the data, and which classes occur in no pixel of a split."""
+    for note in dict.fromkeys((*data.training.notes, *data.validation.notes)):
+        print(f"note: {note}", file=sys.stderr)
+    splits = ((data.training, data.counted), (data.validation, data.counted_validation))
+    for name in data.training.labels.names:
+        missing = [labelled.split for labelled, counted in splits if name in counted.absent]
+        if data.training.split in missing:
+            what = "so it cannot be learnt; label some, or take the class out"
+        else:
+            what = "so it cannot be scored; move some images that show it there"
+        if missing:
+            where = " and ".join(missing)
+            print(f"warning: no pixel of {where} has the class {name!r}, {what}", file=sys.stderr)
 
 
 def _run(
@@ -141,8 +180,8 @@ def _run(
     from bisenet_ros.training.run import prepare, train
     from bisenet_ros.training.sampling import world
 
-    prepared = prepare(recipe, data)
-    _announce(prepared, console)
+    prepared = prepare(recipe, data, resume)
+    _announce(prepared, console, resume)
     with _bar(console) as bar:
         task = bar.add_task("training", total=recipe.iterations, figures="")
         known: dict[str, float] = {}
@@ -164,20 +203,19 @@ def _run(
         console.print(f"stopped at step {trainer.global_step}; --resume continues")
         return {}
     path, scores = finish(prepared, command, str(trainer.strategy.root_device))
-    console.print(f"val mIoU {scores['val_miou']:.4f}; {path}, curves.png, samples.png")
+    console.print(
+        f"val mIoU {scores['val_miou']:.4f}; {path}, curves.png, samples.png", markup=False
+    )
     return {"weights": str(path), "steps": trainer.global_step, **scores}
 
 
 def _figures(known: dict[str, float]) -> str:
     """The latest figures of a run, for the progress bar."""
-    text = (
-        f"loss {known['loss']:.3f} · lr {known['learning_rate']:.2g} · "
-        f"{known['images_per_s']:.1f} images/s"
-    )
-    return text + (f" · val mIoU {known['val_miou']:.3f}" if "val_miou" in known else "")
+    text = f"loss {known['loss']:.3f} · {known['images_per_s']:.1f} img/s"
+    return text + (f" · mIoU {known['val_miou']:.3f}" if "val_miou" in known else "")
 
 
-def _announce(prepared: "Prepared", console: "Console") -> None:
+def _announce(prepared: "Prepared", console: "Console", resume: bool) -> None:
     """Print what will be trained, and which tensors the given weights did not provide."""
     recipe, data = prepared.recipe, prepared.data
     height, width = prepared.resolution
@@ -187,15 +225,16 @@ def _announce(prepared: "Prepared", console: "Console") -> None:
         f"classes, for {width}×{height}: {len(data.training)} images to train, "
         f"{len(data.validation)} to validate"
     )
-    if recipe.backbone_weights:
+    if recipe.backbone_weights and not resume:
         console.print(f"backbone started from {recipe.backbone_weights}", soft_wrap=True)
-    if recipe.weights:
+    if recipe.weights and not resume:
         fresh = [
             name for name in prepared.reinitialised if not name.endswith("num_batches_tracked")
         ]
         console.print(
             f"started from {recipe.weights}; re-initialised: {', '.join(fresh) or 'nothing'}",
             soft_wrap=True,
+            markup=False,
         )
 
 
@@ -208,7 +247,7 @@ def _class_table(data: "Data") -> Any:
     for title in titles:
         table.add_column(title, justify="left" if title == "class" else "right")
     for index, name in enumerate(data.training.labels.names):
-        cells = [name]
+        cells: list[Any] = [plain(name)]
         for counted in (data.counted, data.counted_validation):
             pixels = int(counted.counts[index])
             images = len(counted.images_with(index))
@@ -218,7 +257,7 @@ def _class_table(data: "Data") -> Any:
 
 
 def _bar(console: "Console") -> Any:
-    """A progress bar of steps with the latest figures and the time left."""
+    """A progress bar of steps with the latest figures and the time left, within 80 columns."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -229,8 +268,7 @@ def _bar(console: "Console") -> Any:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=6),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),

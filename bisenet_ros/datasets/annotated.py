@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bisenet_ros.datasets.base import LabelledSet, Sample
-from bisenet_ros.datasets.folder import BY_SHARE, by_share
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.pictures import image_size
-from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.datasets.splitting import BY_SHARE, held_out
+from bisenet_ros.errors import DataError
 from bisenet_ros.labels import LabelSet
 
 # What tools call the splits that are train, val and test here.
@@ -63,16 +63,20 @@ def open_all(found: AnnotatedSet, root: Path, options: DatasetOptions) -> dict[s
     images, chosen by ``seed``, are ``val``.
 
     Raises:
-        ArgumentError: ``val_share`` is not between 0 and 1.
+        ArgumentError: ``val_share`` or ``group_by`` is not as it should be.
         DataError: there are no images, or one, of which no share can be taken.
     """
     splits = {name: samples for name, samples in found.splits.items() if samples}
     if not splits:
         raise DataError(f"{root} lists no labelled images; expected {found.format}")
-    if len(splits) == 1 and not set(splits) & {"test"}:
+    divided = len(splits) == 1 and not set(splits) & {"test"}
+    if divided:
         (samples,) = splits.values()
         splits = _divided(samples, options)
-    return {name: _open(found, root, name, part, options) for name, part in splits.items()}
+    return {
+        name: replace(_open(found, root, name, part, options), divided=divided)
+        for name, part in splits.items()
+    }
 
 
 def open_split(found: AnnotatedSet, root: Path, split: str, options: DatasetOptions) -> LabelledSet:
@@ -87,9 +91,7 @@ def open_split(found: AnnotatedSet, root: Path, split: str, options: DatasetOpti
 
 
 def _divided(samples: tuple[Sample, ...], options: DatasetOptions) -> dict[str, tuple[Sample, ...]]:
-    if not 0 < options.val_share < 1:
-        raise ArgumentError(f"val_share is {options.val_share}; expected a share between 0 and 1")
-    held = by_share([sample.name for sample in samples], options.val_share, options.seed)
+    held = held_out([sample.name for sample in samples], options)
     return {
         split: tuple(s for s in samples if (s.name in held) == (split == "val"))
         for split in BY_SHARE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class LabelledSet:
         resize_masks: whether a mask of an exact fraction or multiple of its image's size is resized
             to it; otherwise it is an error.
         notes: what a reader had to assume, one sentence each.
+        divided: whether this split was chosen by ``val_share``, not by the set.
+        groups: where classes were grouped, each group's classes of the set on disk.
     """
 
     labels: LabelSet
@@ -58,6 +60,8 @@ class LabelledSet:
     split: str
     resize_masks: bool = False
     notes: tuple[str, ...] = ()
+    divided: bool = False
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)

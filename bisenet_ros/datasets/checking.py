@@ -10,7 +10,7 @@ import numpy as np
 
 from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.files import in_order
-from bisenet_ros.datasets.pictures import image_size, read_rgb
+from bisenet_ros.datasets.pictures import check_whole, image_size, read_rgb
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
 
@@ -53,7 +53,10 @@ class Checked:
 
 
 def check(
-    labelled: LabelledSet, on_progress: Callable[[int], None] | None = None, workers: int = 0
+    labelled: LabelledSet,
+    on_progress: Callable[[int], None] | None = None,
+    workers: int = 0,
+    whole: bool = False,
 ) -> Checked:
     """Read every label and the size of every image.
 
@@ -61,6 +64,7 @@ def check(
         labelled: the set.
         on_progress: called with the number of images checked so far, after each.
         workers: threads; 0 for one per core, up to 8.
+        whole: also decode every image, which finds those that are cut off.
 
     Raises:
         DataError: names the first file that is missing, unreadable, of a different size than its
@@ -70,7 +74,7 @@ def check(
     counts = np.zeros(256, np.int64)
     holds = np.zeros((len(labelled), n), bool)
     sizes: Counter[tuple[int, int]] = Counter()
-    found = in_order(lambda index: _check_one(labelled, index), len(labelled), workers)
+    found = in_order(lambda index: _check_one(labelled, index, whole), len(labelled), workers)
     for done, (pixels, size) in enumerate(found, 1):
         counts += pixels
         holds[done - 1] = pixels[:n] > 0
@@ -92,9 +96,13 @@ def check(
     )
 
 
-def _check_one(labelled: LabelledSet, index: int) -> tuple[np.ndarray, tuple[int, int]]:
+def _check_one(
+    labelled: LabelledSet, index: int, whole: bool
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels of each id (256,) and (height, width) of one image."""
     sample = labelled.samples[index]
+    if whole:
+        check_whole(sample.image)
     ids = labelled.decode(sample)
     size = image_size(sample.image)
     # The EXIF rotation is applied only on decoding, which is slow: decode only if the sizes in

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from bisenet_ros.datasets.base import LabelledSet, Sample
 from bisenet_ros.datasets.files import folders_in, images_in, label_of, labels_in
 from bisenet_ros.datasets.folder_masks import folder_masks
+from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.pictures import IMAGES, image_size
-from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.datasets.splitting import BY_SHARE, held_out
+from bisenet_ros.errors import DataError
 
 LABEL_FILE = "labels.yaml"
-BY_SHARE = ("train", "val")  # the splits if there are no lists
 
 
-def open_folder(
-    root: Path, split: str, val_share: float = 0.2, seed: int = 1, resize_masks: bool = False
-) -> LabelledSet:
+def open_folder(root: Path, split: str, options: DatasetOptions | None = None) -> LabelledSet:
     """``root/images/**`` and ``root/masks/**`` of the same names, ``root/labels.yaml``.
 
     Masks are PNGs of ids of 8 or 16 bits, of colours, or with a palette (``MaskDecoder``);
@@ -26,15 +24,13 @@ def open_folder(
 
     1. ``root/SPLIT/images`` and ``root/SPLIT/masks``;
     2. ``root/SPLIT.txt``, one name per line (its path below images/, with or without suffix);
-    3. a fraction ``val_share`` of the images is ``val`` and the rest ``train``; a ``seed`` always
-       gives the same split, on every machine.
+    3. a share of the images is ``val`` and the rest ``train``, see ``splitting.held_out``.
 
     Raises:
-        ArgumentError: ``val_share`` is not between 0 and 1.
+        ArgumentError: ``val_share`` or ``group_by`` is not as it should be.
         DataError: labels.yaml, the split, a listed image or a mask is missing.
     """
-    if not 0 < val_share < 1:
-        raise ArgumentError(f"val_share is {val_share}; expected a fraction between 0 and 1")
+    options = options or DatasetOptions()
     listed = folder_masks(root / LABEL_FILE, _all_masks(root))
     own = root / split / "images"
     folder = own.parent if own.is_dir() else root
@@ -42,8 +38,9 @@ def open_folder(
         folder / "images", f"images/NAME.jpg or .png there, or {root.name}/SPLIT/images/"
     )
     masks = labels_in(folder / "masks")
+    divided = folder == root and not (root / f"{split}.txt").is_file()
     if folder == root:
-        images = _part(root, images, split, val_share, seed)
+        images = _part(root, images, split, options)
     samples = tuple(
         Sample(name, path, label_of(name, masks, folder / "masks")) for name, path in images.items()
     )
@@ -56,8 +53,9 @@ def open_folder(
         source=f"{listed.source}; {named}" if listed.source else named,
         licence=listed.licence or "not stated",
         split=split,
-        resize_masks=resize_masks,
+        resize_masks=options.resize_masks,
         notes=listed.notes,
+        divided=divided,
     )
 
 
@@ -76,9 +74,9 @@ def _all_masks(root: Path) -> list[Path]:
 
 
 def _part(
-    root: Path, images: dict[str, Path], split: str, val_share: float, seed: int
+    root: Path, images: dict[str, Path], split: str, options: DatasetOptions
 ) -> dict[str, Path]:
-    """The images of ``split``, from a list or by hash."""
+    """The images of ``split``, from a list or by share."""
     chosen = root / f"{split}.txt"
     if chosen.is_file():
         return {name: images[name] for name in _listed(chosen, images)}
@@ -92,7 +90,7 @@ def _part(
             f"{root} has neither {split}.txt nor {split}/images; it has the folders "
             f"{folders_in(root)}, so only the splits train and val exist"
         )
-    held = by_share(list(images), val_share, seed)
+    held = held_out(list(images), options)
     return {name: path for name, path in images.items() if (name in held) == (split == "val")}
 
 
@@ -119,19 +117,3 @@ def _listed(path: Path, images: dict[str, Path]) -> list[str]:
 
 def _without_suffix(entry: str) -> str:
     return entry[: entry.rindex(".")] if entry.lower().endswith(IMAGES) else entry
-
-
-def by_share(names: list[str], share: float, seed: int) -> set[str]:
-    """``share`` of the names, at least one and not all, chosen by a hash of seed and name.
-
-    A hash rather than a shuffle, so that adding images later moves hardly any others between the
-    splits.
-
-    Raises:
-        DataError: there are fewer than two names.
-    """
-    if len(names) < 2:
-        raise DataError(f"the set has {len(names)} image; expected at least 2 to split it")
-    count = min(max(1, round(len(names) * share)), len(names) - 1)
-    keys = {name: hashlib.sha256(f"{seed} {name}".encode()).digest() for name in names}
-    return set(sorted(names, key=keys.__getitem__)[:count])

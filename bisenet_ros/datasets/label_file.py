@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from bisenet_ros.datasets.class_list import voc_colour
 from bisenet_ros.datasets.decoding import Colour, Decoder
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
+from bisenet_ros.system.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class LabelFile:
         source, licence: texts for the model card, empty if not given.
         resolution: (height, width) to train at, if given.
         path: the file it was read from.
+        coloured: whether it lists colours; otherwise those of ``labels`` were chosen here, and no
+            label file holds them.
     """
 
     labels: LabelSet
@@ -34,6 +36,7 @@ class LabelFile:
     licence: str
     resolution: tuple[int, int] | None
     path: Path
+    coloured: bool = True
 
     def decoder(self, kept: tuple[int, ...] | None = None) -> Decoder:
         """Decoder of label files; classes in ``kept`` become 0, 1, …, others unlabelled."""
@@ -43,7 +46,8 @@ class LabelFile:
             zip(self.ids, classes, strict=True)
         )
         colours = dict.fromkeys(self.ignored_colours, UNLABELLED)
-        colours |= dict(zip(self.labels.colours, classes, strict=True))
+        if self.coloured:
+            colours |= dict(zip(self.labels.colours, classes, strict=True))
         return Decoder(ids, colours, self.path.name)
 
 
@@ -51,22 +55,24 @@ def read_label_file(path: Path) -> LabelFile:
     """Read a YAML file like those in config/labels/.
 
     ``classes: [{name, color: [r, g, b], id}, …]``, where ``id`` is the class's id in the label
-    files and may be omitted if the classes are listed in order from 0; ``ignore: [11, [0, 0, 0]]``
+    files and may be omitted if the classes are listed in order from 0, and ``color`` may be omitted
+    for all classes if the label files hold ids; ``ignore: [11, [0, 0, 0]]``
     lists ids and colours of pixels without a class; ``source:``, ``licence:`` and
     ``resolution: [height, width]`` are optional texts and numbers for training.
 
     Raises:
         DataError: the file is missing or malformed, or two classes share an id or colour.
     """
-    try:
-        labels = LabelSet.read(path)
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.exists():
         raise DataError(
-            f"{path} cannot be read ({error.strerror}); write one with 'classes:', and "
-            "'name:' and 'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
-        ) from error
-    except (ValueError, yaml.YAMLError) as error:
+            f"{path} cannot be read (it is missing); write one with 'classes:', and 'name:' and "
+            "'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
+        )
+    data = read_yaml(path)
+    coloured = not _choose_colours(data)
+    try:
+        labels = LabelSet.of(data, path)
+    except ValueError as error:
         reason = " ".join(str(error).replace(f"{path}: ", "").split())
         raise DataError(f"{path} is not a list of classes: {reason}") from error
     ids = tuple(entry.get("id", i) for i, entry in enumerate(data["classes"]))
@@ -86,7 +92,20 @@ def read_label_file(path: Path) -> LabelFile:
         licence=str(data.get("licence") or ""),
         resolution=_resolution(data.get("resolution"), path),
         path=path,
+        coloured=coloured,
     )
+
+
+def _choose_colours(data: Any) -> bool:
+    """Give every class a colour if none has one; whether that was so."""
+    classes = data.get("classes") if isinstance(data, dict) else None
+    if not isinstance(classes, list) or not all(isinstance(entry, dict) for entry in classes):
+        return False  # refused later
+    if any("color" in entry for entry in classes):
+        return False
+    for index, entry in enumerate(classes, 1):
+        entry["color"] = list(voc_colour(index))
+    return True
 
 
 def _check_ids(ids: tuple[Any, ...], path: Path) -> None:

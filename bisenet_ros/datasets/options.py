@@ -16,6 +16,10 @@ class DatasetOptions:
         resize_masks: resize a mask to its image, to the nearest id, where one is an exact multiple
             of the other; otherwise every difference in size is an error.
         skip_unlabelled: leave out images without a label; otherwise the first one is an error.
+        group_by: images of one group are never divided between splits: ``folder``, ``prefix`` or a
+            regular expression, see ``grouping.group_of``; empty: each image is on its own.
+        classes: which classes to take, or a file that groups them, see ``LabelMap.parse``; empty:
+            all, as they are.
     """
 
     val_share: float = 0.2
@@ -23,3 +27,5 @@ class DatasetOptions:
     stuff_only: bool = False
     resize_masks: bool = False
     skip_unlabelled: bool = False
+    group_by: str = ""
+    classes: str = ""

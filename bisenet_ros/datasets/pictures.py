@@ -10,6 +10,7 @@ from PIL import Image
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.recordings.codec import decode_rgb
+from bisenet_ros.system.paths import check_regular
 
 IMAGES = (".png", ".jpg", ".jpeg")  # suffixes in lower case
 LABELS = (".png",)  # JPEG would change ids and colours
@@ -60,6 +61,7 @@ def read_label(path: Path, deep: bool = False) -> np.ndarray:
 
 def read_palette(path: Path) -> np.ndarray | None:
     """The colours (n, 3) uint8 RGB of an indexed PNG, None for any other file."""
+    check_regular(path)
     try:
         with Image.open(path) as image:
             if image.mode != "P":
@@ -91,6 +93,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: the file cannot be opened, or its header is not that of an image.
     """
+    check_regular(path)
     try:
         with Image.open(path) as image:
             return image.height, image.width
@@ -115,6 +118,7 @@ def _bits(content: bytes) -> int:
 
 def _content(path: Path) -> bytes:
     """The file's bytes, at least one. OpenCV's own reading does not say what went wrong."""
+    check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:

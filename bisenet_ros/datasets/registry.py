@@ -12,6 +12,7 @@ from bisenet_ros.datasets.camvid import open_camvid
 from bisenet_ros.datasets.cityscapes import open_cityscapes
 from bisenet_ros.datasets.coco_stuff import open_coco_stuff
 from bisenet_ros.datasets.folder import folder_splits, open_folder
+from bisenet_ros.datasets.grouping import with_classes
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.readers import READERS
 from bisenet_ros.datasets.recognition import (
@@ -73,7 +74,7 @@ def _coco_stuff_splits(root: Path) -> Sequence[str]:
 
 def _open_folder(root: Path, split: str, options: DatasetOptions) -> LabelledSet:
     read_tree(root)  # refuses links that lead out of the set
-    return open_folder(root, split, options.val_share, options.seed, options.resize_masks)
+    return open_folder(root, split, options)
 
 
 def _open_auto(root: Path, split: str, options: DatasetOptions) -> LabelledSet:
@@ -108,7 +109,7 @@ DATASETS: dict[str, DatasetSpec] = {
         splits=folder_splits,
     ),
     "shapes": DatasetSpec(
-        lambda root, split, options: open_shapes(root, split, options.val_share, options.seed),
+        open_shapes,
         "synthetic shapes, written into the folder if it is empty or missing",
         makes_its_own=True,
         splits=folder_splits,
@@ -138,7 +139,7 @@ def open_set(
         DataError: the set or the split is not there, an image has no label, or no kind fits.
     """
     found, options = _resolved(kind, Path(root), options)
-    return DATASETS[found.format].open(found.root, split, options)
+    return _grouped(DATASETS[found.format].open(found.root, split, options), options)
 
 
 def open_every_split(
@@ -153,9 +154,21 @@ def open_every_split(
     found, options = _resolved(kind, Path(root), options)
     spec = DATASETS[found.format]
     if spec.open_all is not None:
-        return found, spec.open_all(found.root, options)
-    names = spec.splits(found.root) or ("train",)  # whose absence is explained when it is opened
-    return found, {name: spec.open(found.root, name, options) for name in names}
+        splits = spec.open_all(found.root, options)
+    else:
+        names = spec.splits(found.root) or ("train",)  # whose absence is explained when opened
+        splits = {name: spec.open(found.root, name, options) for name in names}
+    return found, {name: _grouped(split, options) for name, split in splits.items()}
+
+
+def _grouped(labelled: LabelledSet, options: DatasetOptions) -> LabelledSet:
+    """The split with the classes asked for, if it was divided as asked for."""
+    if options.group_by and not labelled.divided:
+        raise ArgumentError(
+            f"group_by is {options.group_by!r}, but the data set says itself what is "
+            f"{labelled.split}; drop group_by, or remove the lists or folders of the splits"
+        )
+    return with_classes(labelled, options.classes) if options.classes else labelled
 
 
 def find_kind(kind: str, root: Path) -> Recognised:

@@ -16,6 +16,7 @@ import yaml
 
 from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.folder import open_folder
+from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.recordings.codec import encode_jpeg, encode_png
 
@@ -82,11 +83,11 @@ def draw(
             raise ArgumentError(f"{root} cannot be written: {error.strerror}") from error
 
 
-def open_shapes(root: Path, split: str, val_share: float, seed: int) -> LabelledSet:
+def open_shapes(root: Path, split: str, options: DatasetOptions | None = None) -> LabelledSet:
     """A ``folder`` set in ``root``, which is drawn first if the folder is empty or missing."""
     if is_absent(root):
         draw(root)
-    return open_folder(root, split, val_share, seed)
+    return open_folder(root, split, options)
 
 
 def is_absent(root: Path) -> bool:

@@ -12,6 +12,7 @@ from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
 from bisenet_ros.networks.layers import round_up
+from bisenet_ros.projection.rotation import quarter_turns
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
 ORDERS = ("rgb", "bgr")
@@ -99,13 +100,15 @@ class Segmenter:
 
         Raises:
             DataError: an array does not have this shape and dtype.
+            ArgumentError: a request's scale, rotation or label map does not fit.
         """
         if not len(images):
             return []
         orders = _per_image(order, len(images), str)
         requests = _per_image(request, len(images), OutputRequest)
-        for image, image_order in zip(images, orders, strict=True):
+        for image, image_order, asked in zip(images, orders, requests, strict=True):
             _check_image(image, image_order)
+            self._check_request(asked)
         return self.engine.pipeline(images, orders, requests)
 
     def warm_up(self, batch: int = 1) -> None:
@@ -124,6 +127,17 @@ class Segmenter:
                 self([grey] * count)
         except NonFiniteOutput as error:
             raise NonFiniteOutput(f"{self.weights}: {error}") from error
+
+    def _check_request(self, request: OutputRequest) -> None:
+        quarter_turns(request.rotation)
+        if not 0 < request.scale <= 1:
+            raise ArgumentError(f"scale is {request.scale}; expected more than 0 and at most 1")
+        grouping = request.label_map
+        if grouping is not None and len(grouping.groups) != len(self.labels):
+            raise ArgumentError(
+                f"the label map groups {len(grouping.groups)} classes, the network has "
+                f"{len(self.labels)}; read it again for this network"
+            )
 
     def _resolve_size(
         self, model: RunnableModel, requested: tuple[int, int] | None

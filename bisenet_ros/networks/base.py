@@ -114,8 +114,9 @@ class SegmentationNetwork(nn.Module):
         )
 
     def for_inference(self: Network) -> Network:
-        """A copy in eval mode without the auxiliary heads."""
+        """A copy in eval mode without the auxiliary heads, on the same device in the same type."""
         network = type(self)(replace(self.config, auxiliary=False))
+        network.to(next(self.parameters()))
         state = {
             name: tensor
             for name, tensor in self.state_dict().items()

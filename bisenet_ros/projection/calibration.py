@@ -142,7 +142,7 @@ class Calibration:
         if (height, width) == (self.height, self.width):
             return replace(self, binning_x=0, binning_y=0, roi=RegionOfInterest())
         k, p = list(self.k), list(self.p)
-        for matrix, row in ((k, 3), (p, 4)):
+        for matrix, row in _given((k, 3), (p, 4)):
             matrix[2] -= self.roi.x_offset
             matrix[row + 2] -= self.roi.y_offset
             for column in range(row):
@@ -182,7 +182,7 @@ class Calibration:
             return self
         across, down = width / self.width, height / self.height
         k, p = list(self.k), list(self.p)
-        for matrix, row in ((k, 3), (p, 4)):
+        for matrix, row in _given((k, 3), (p, 4)):
             for column in range(row):
                 matrix[column] *= across
                 matrix[row + column] *= down
@@ -224,6 +224,11 @@ class Calibration:
             r=(f, -e, -g, -b, a, c, -i, h, j),
             p=(pfy, 0.0, last - pcy, -ty, 0.0, pfx, pcx, tx, 0.0, 0.0, 1.0, 0.0),
         )
+
+
+def _given(*matrices: tuple[list[float], int]) -> list[tuple[list[float], int]]:
+    """Those that are not all zeros: a matrix that was never measured stays recognisable."""
+    return [(matrix, row) for matrix, row in matrices if any(matrix)]
 
 
 def _floats(values: Sequence[float]) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from bisenet_ros.recordings.mcap_storage import McapStorage
 from bisenet_ros.recordings.rosbag_storage import RosbagStorage
 from bisenet_ros.recordings.storage import Channel, Loss, Storage, StoredMessage
 from bisenet_ros.system.optional import needed
+from bisenet_ros.system.paths import check_regular
 
 SUFFIXES = (".mcap", ".db3", ".bag")
 ZSTD = ".zstd"
@@ -42,6 +43,7 @@ def open_bag(path: Path) -> Storage:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; {EXPECTED}")
+    check_regular(path)
     if path.is_dir():
         return _open_folder(path)
     if _kind(path) not in SUFFIXES:

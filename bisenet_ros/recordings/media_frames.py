@@ -20,6 +20,7 @@ from bisenet_ros.recordings.frame_stream import EncodedFrame, FrameSource, Readi
 from bisenet_ros.recordings.image_messages import BrokenMessage
 from bisenet_ros.recordings.sources import DEFAULT_RATE, IMAGE_SUFFIXES, WebcamSource
 from bisenet_ros.system.optional import needed
+from bisenet_ros.system.paths import check_regular
 
 _WEBCAM = re.compile(r"(?:webcam:|/dev/video)(\d+)")
 _EXPECTED = (
@@ -175,6 +176,7 @@ class VideoFrames:
         """Nothing is kept open between two rounds."""
 
     def _opened(self) -> Any:
+        check_regular(self.path)
         try:
             container = self._av.open(str(self.path))
         except (self._av.FFmpegError, OSError) as error:

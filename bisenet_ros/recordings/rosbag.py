@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.system.paths import check_regular
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -209,6 +210,8 @@ def _check_exists(path: Path) -> None:
         inside = sorted(p.name for p in path.iterdir() if p.suffix in BAG_SUFFIXES)
         hint = f"; pass {path / inside[0]} instead" if inside else f"; expected {_EXPECTED}"
         raise DataError(f"{path} has no metadata.yaml{hint}")
+    for file in [path, *(path.iterdir() if path.is_dir() else [])]:
+        check_regular(file)
     if path.is_file() and path.suffix not in BAG_SUFFIXES:
         raise DataError(f"{path} is not a rosbag2; expected {_EXPECTED}")
 

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.recordings.codec import decode_bgr
 from bisenet_ros.recordings.rosbag import BAG_SUFFIXES, CAMERA_INFO, Bag, Message, Topic
+from bisenet_ros.system.paths import check_regular
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -80,6 +82,7 @@ def open_source(name: str, topic: str | None = None, also: Sequence[str] = ()) -
         )
     if webcam:
         return WebcamSource(name, int(webcam.group(1)))
+    check_regular(path)
     if not path.exists():
         raise DataError(
             f"{name} does not exist; expected a bag (folder, .mcap or .db3), a video file, "
@@ -92,12 +95,17 @@ def cut(
     frames: Iterator[SourceFrame], start: float, duration: float | None
 ) -> Iterator[SourceFrame]:
     """The frames from ``start`` seconds after the first one on, for ``duration`` seconds."""
-    origin: int | None = None
+    last: int | None = None
+    passed = period = 0
     begin = round(start * 1e9)
     end = None if duration is None else begin + round(duration * 1e9)
     for frame in frames:
-        origin = frame.stamp_ns if origin is None else origin
-        passed = frame.stamp_ns - origin
+        # Where stamps run backwards, as in a bag whose clock was set, the time played goes on.
+        if last is not None:
+            step = frame.stamp_ns - last
+            period = step if step > 0 else period
+            passed += period
+        last = frame.stamp_ns
         if end is not None and passed >= end:
             return
         if passed >= begin:
@@ -195,10 +203,10 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _read_image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path} cannot be read as an image; replace or remove it")
-    return image
+    try:
+        return decode_bgr(path.read_bytes())
+    except (OSError, DataError) as error:
+        raise DataError(f"{path} cannot be read as an image; replace or remove it") from error
 
 
 class VideoSource:

@@ -32,7 +32,7 @@ def write_frames(path: Path, records: FrameRecords, names: Sequence[str]) -> Non
     Raises:
         DataError: the disk is full, or the folder cannot be written.
     """
-    with _told(path), _replaced(path) as file:
+    with _told(path), replaced(path) as file:
         writer: csv.DictWriter[str] | None = None
         for row in records.rows(names):
             if writer is None:
@@ -42,7 +42,7 @@ def write_frames(path: Path, records: FrameRecords, names: Sequence[str]) -> Non
 
 
 @contextlib.contextmanager
-def _replaced(path: Path) -> Iterator[IO[str]]:
+def replaced(path: Path) -> Iterator[IO[str]]:
     """A text file that takes the place of ``path`` when the block ends well."""
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -60,6 +60,10 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be written: {error.strerror}; make room, or name another folder"
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> DataError:
+    """What to report where a file cannot be written: the disk is full, most of the time."""
+    reason = error.strerror or str(error)
+    return DataError(f"{path} cannot be written: {reason}; make room, or name another folder")

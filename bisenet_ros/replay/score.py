@@ -26,7 +26,7 @@ from bisenet_ros.recordings.frame_stream import (
 )
 from bisenet_ros.recordings.prefetch import prefetch
 from bisenet_ros.replay.frame_scores import FrameMeasures, measure
-from bisenet_ros.replay.predictor import Prediction, Predictor
+from bisenet_ros.replay.predictor import FramePredictor, Prediction, Predictor
 from bisenet_ros.replay.recording_scores import Collector, RecordingScores
 
 MEASURING = 2  # threads that measure single frames
@@ -179,7 +179,7 @@ def run_over(
         return MeasuredFrame(frame, predictions, found, 1e3 * (time.perf_counter() - start))
 
     try:
-        predicted = _predict(source, predictors, options)
+        predicted = predict_frames(source, predictors, options)
         with closing(prefetch(predicted, measured, MEASURING, WAITING)) as results:
             while True:
                 try:
@@ -209,18 +209,26 @@ def run_over(
     )
 
 
-def _predict(
+def predict_frames(
     source: FrameSource, predictors: Sequence[Predictor], options: ScoreOptions
 ) -> Generator[tuple[RecordedFrame, list[Prediction]], None, None]:
     """Frames with what each model made of them; runs the models in the thread that iterates."""
     with closing(read_frames(source, options.selection, options.decoders)) as frames:
         for batch in _batches(frames, options.batch):
-            images = [frame.image for frame in batch]
-            orders = [frame.order for frame in batch]
-            found = [predictor(images, orders, options.overlays) for predictor in predictors]
+            found = [run_model(predictor, batch, options.overlays) for predictor in predictors]
             for place, frame in enumerate(batch):
                 yield frame, [predictions[place] for predictions in found]
-            del batch, images, found  # not held while the next ones are decoded
+            del batch, found  # not held while the next ones are decoded
+
+
+def run_model(
+    predictor: Predictor, frames: Sequence[RecordedFrame], overlay: bool = False
+) -> list[Prediction]:
+    """What a model makes of frames; one that knows recordings gets them whole."""
+    if isinstance(predictor, FramePredictor):
+        return predictor.of_frames(frames)
+    images, orders = [frame.image for frame in frames], [frame.order for frame in frames]
+    return predictor(images, orders, overlay)
 
 
 def _batches(

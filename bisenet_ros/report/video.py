@@ -14,7 +14,13 @@ BT709 = 1  # ITU-T H.273 code point of primaries, transfer and matrix
 QUALITY = "20"  # x264's constant rate factor
 
 
-def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: float) -> int:
+def write_video(
+    path: Path,
+    frames: Iterable[tuple[int, np.ndarray]],
+    rate: float,
+    preset: str = "medium",
+    keyframes: int = 250,
+) -> int:
     """Write frames as an MP4.
 
     Args:
@@ -23,6 +29,8 @@ def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: floa
             ``number / rate`` seconds, so that missing frames do not shift the others. All have
             the first one's size; an odd last row or column is cropped, as yuv420p requires.
         rate: frames per second.
+        preset: of x264; faster ones make larger files.
+        keyframes: at most so many frames from one to the next; fewer make seeking faster.
 
     Returns:
         How many frames were written.
@@ -35,7 +43,9 @@ def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: floa
             height, width = rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2
             if stream is None:
                 first = number
-                stream = _stream(film, width, height, speed)
+                stream = _stream(
+                    film, (width, height), speed, {"preset": preset, "g": str(keyframes)}
+                )
             picture = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(rgb[:height, :width]), format="rgb24"
             ).reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
@@ -49,10 +59,13 @@ def write_video(path: Path, frames: Iterable[tuple[int, np.ndarray]], rate: floa
 
 
 def _stream(
-    film: av.container.OutputContainer, width: int, height: int, speed: Fraction
+    film: av.container.OutputContainer,
+    size: tuple[int, int],
+    speed: Fraction,
+    options: dict[str, str],
 ) -> av.VideoStream:
-    stream = film.add_stream("libx264", rate=speed, options={"crf": QUALITY, "preset": "medium"})
-    stream.width, stream.height = width, height
+    stream = film.add_stream("libx264", rate=speed, options={"crf": QUALITY, **options})
+    stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
     stream.time_base = stream.codec_context.time_base = 1 / speed
     # Without these, players guess the matrix from the size and class colours shift.

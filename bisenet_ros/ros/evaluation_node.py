@@ -10,15 +10,24 @@ import signal
 import sys
 import threading
 
+from bisenet_ros.ros.usage import run_or_explain, wants_help
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGINT, SIGTERM or ``stop_after_idle``; 0, or the exit code of the error."""
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())
-    from bisenet_ros.ros.evaluation.node import run
+    return run_or_explain("evaluation_node", lambda: _run(arguments, stop))
 
-    return run(arguments, stop)
+
+def _run(arguments: list[str] | None, stop: threading.Event) -> int:
+    from bisenet_ros.ros.evaluation import node
+
+    if wants_help(sys.argv[1:] if arguments is None else arguments):
+        print(node.help_text())
+        return 0
+    return node.run(arguments, stop)
 
 
 if __name__ == "__main__":

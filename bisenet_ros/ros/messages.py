@@ -16,6 +16,7 @@ from bisenet_ros.inference.image_encodings import (
     from_compressed,
     from_raw,
 )
+from bisenet_ros.projection.run_length import encode_runs
 from bisenet_ros.recordings.codec import encode_jpeg
 
 
@@ -54,6 +55,17 @@ def to_image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     message.encoding = encoding
     message.step = packed.nbytes // message.height  # strides of a single row may be anything
     message.data = to_bytes(packed)
+    return message
+
+
+def to_runs(header: Header, mask: np.ndarray) -> Image:
+    """(H, W) uint8 ids as Autoware's run-length bytes, an Image of the mask's size."""
+    runs = encode_runs(mask).view(np.uint8)
+    message = Image()
+    message.header = header
+    message.height, message.width = mask.shape
+    message.encoding, message.step = "mono8", mask.shape[1]
+    message.data = to_bytes(runs)
     return message
 
 

@@ -12,6 +12,8 @@ import sys
 import threading
 from types import FrameType
 
+from bisenet_ros.ros.usage import run_or_explain, wants_help
+
 _stop = threading.Event()
 _starting = True
 
@@ -20,6 +22,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0, or the exit code of a startup error."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _on_signal)
+    return run_or_explain("segmentation_node", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    if wants_help(sys.argv[1:] if arguments is None else arguments):
+        from bisenet_ros.ros.segmentation import usage
+
+        print(usage.text())
+        return 0
     from bisenet_ros.ros.segmentation.executor import run
 
     return run(arguments, _stop, _started)

@@ -10,6 +10,44 @@ from typing import Any
 
 from bisenet_ros.errors import ArgumentError
 
+# The extra of this package that brings each module, where its absence is met first.
+EXTRA_OF = {
+    **dict.fromkeys(("numpy", "cv2", "yaml", "safetensors", "torch"), "node"),
+    **dict.fromkeys(
+        (
+            "rclpy",
+            "sensor_msgs",
+            "std_msgs",
+            "std_srvs",
+            "diagnostic_msgs",
+            "lifecycle_msgs",
+            "rcl_interfaces",
+            "rosgraph_msgs",
+        ),
+        "ros",
+    ),
+    **dict.fromkeys(
+        ("av", "jinja2", "markupsafe", "mcap", "PIL", "rich", "rosbags", "typer", "zstandard"),
+        "tools",
+    ),
+    **dict.fromkeys(("kornia", "lightning", "tensorboardX", "torchmetrics", "matplotlib"), "train"),
+    "openvino": "openvino",
+    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
+    "nncf": "int8",
+    "datasets": "huggingface",
+    "triton": "triton",
+}
+
+
+def installation(module: str) -> str:
+    """What to do to get a module that is missing, in words."""
+    extra = EXTRA_OF.get(module.split(".")[0])
+    if extra is None:
+        return f"install {module}"
+    if extra == "ros":
+        return "source a ROS 2 distribution, or run pip install 'bisenet_ros[ros]'"
+    return f"run pip install 'bisenet_ros[{extra}]'"
+
 
 def installed(package: str) -> bool:
     """Whether the package is installed; does not import it."""

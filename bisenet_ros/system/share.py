@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.system.paths import expanded
 
 PACKAGE = "bisenet_ros"
 SAMPLE_BAG = "test/data/camvid_drive"  # in a checkout only: it is large
@@ -36,6 +37,41 @@ def share_file(name: str) -> Path:
             return folder / name
     places = ", ".join(str(folder) for folder in folders)
     raise DataError(f"{name} was not found in {places}; rebuild the package and source it again")
+
+
+def preset_file(folder: str, name: str) -> Path:
+    """The file that a parameter names: a path, or a file of ``config/<folder>`` without suffix.
+
+    Args:
+        folder: ``label_maps`` or ``costs``.
+        name: such as ``nav2_ground`` or ``~/maps/mine.yaml``; ``~`` and variables are expanded.
+
+    Raises:
+        DataError: there is no such file; lists what is shipped.
+    """
+    path = Path(expanded(name))
+    if "/" in name or path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise DataError(
+                f"{path} is not a file; expected a YAML file or one of {_names(folder)}"
+            )
+        return path
+    found = next((p for p in presets(folder) if p.stem == name), None)
+    if found is None:
+        raise DataError(f"{name!r} is not in config/{folder}, which has {_names(folder)}")
+    return found
+
+
+def presets(folder: str) -> list[Path]:
+    """The YAML files of ``config/<folder>`` by name."""
+    for share in share_folders():
+        if files := sorted((share / "config" / folder).glob("*.yaml")):
+            return files
+    return []
+
+
+def _names(folder: str) -> str:
+    return ", ".join(path.stem for path in presets(folder)) or "none"
 
 
 def sample_bag() -> Path | None:

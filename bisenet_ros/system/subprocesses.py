@@ -50,7 +50,11 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except ChildError:
+            if error is None:  # else that one says what went wrong first
+                raise
 
     @property
     def output(self) -> str:
@@ -70,11 +74,18 @@ class Child:
         return exit_reason(self.name, self.output, code)
 
     def stop(self) -> None:
-        """Interrupt it, wait, and kill it if it does not exit."""
+        """Interrupt it and wait; ChildError if it does not exit and had to be killed."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            last = self.exit_reason()
+            raise ChildError(
+                f"{self.name} did not exit within {TIMEOUT_S:g} s of SIGINT and was killed; its "
+                f"last output: {last}",
+                BisenetError.exit_code,
+            ) from error
         finally:
             if self.process.poll() is None:
                 self.process.kill()

@@ -40,6 +40,30 @@ def checkpoint_callbacks(recipe: Recipe, out: Path) -> list[Callback]:
     return callbacks
 
 
+class CheckpointAt(Callback):
+    """Saves a checkpoint after one step, between validations too; resuming from it is exact.
+
+    Args:
+        path: the file.
+        step: the optimiser step.
+        accumulate: batches per step.
+    """
+
+    def __init__(self, path: Path, step: int, accumulate: int) -> None:
+        self.path, self.step, self.accumulate = path, step, accumulate
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step == self.step and not (batch_idx + 1) % self.accumulate:
+            trainer.save_checkpoint(self.path)
+
+
 class Journal(Callback):
     """Writes ``metrics.csv``, a line every ten steps and per validation, and reports progress.
 
@@ -61,9 +85,11 @@ class Journal(Callback):
     ) -> None:
         self.path, self.recipe, self.images = path, recipe, images
         self.on_progress = on_progress or (lambda _: None)
+        self.started = False  # whether a checkpoint to resume from has been restored
         self._since: tuple[float, int] = (0.0, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = True
         # Not earlier: only now has the trainer restored the step from the checkpoint.
         self._since = (time.monotonic(), trainer.global_step)
         if trainer.is_global_zero:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
-
 from bisenet_ros.checkpoints import ModelCard, load, save
 from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.metrics.dataset import evaluate
 from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.training.checkpoint import read_checkpoint
 from bisenet_ros.training.plots import draw_curves, draw_samples
 from bisenet_ros.training.run import Prepared
 
@@ -47,7 +46,7 @@ def finish(prepared: Prepared, command: str, device: str = "cpu") -> tuple[Path,
 
 def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
     """The module's network with the weights of a checkpoint, averaged if it has both."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    state = read_checkpoint(checkpoint)["state_dict"]
     prefix = "network."
     network = prepared.module.network.cpu()
     network.load_state_dict(
@@ -70,5 +69,6 @@ def card_of(prepared: Prepared, network: SegmentationNetwork, command: str) -> M
         dataset=training.source,
         licence=training.licence,
         command=command,
+        groups=dict(training.groups),
         started_from=Path(recipe.weights or recipe.backbone_weights).name,
     )

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from bisenet_ros.datasets import DATASETS
-from bisenet_ros.errors import ArgumentError
+from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import BACKBONES, NETWORKS, build_config
+from bisenet_ros.system.yaml_file import read_yaml
 
 FROM_PAPER = -1.0
 
@@ -37,8 +38,14 @@ class Recipe:
     data: str = option("", "data set folder or zip")
     dataset: str = option("auto", "data set format; auto: recognised by its files", tuple(DATASETS))
     stuff_only: bool = option(False, "coco-stuff: only the 91 stuff classes")
+    classes: str = option(
+        "", "classes to learn, comma-separated, or a YAML file that groups them; empty: all"
+    )
     val_share: float = option(
-        0.2, "folder: fraction held out for val if there are no split lists", above=0
+        0.2, "fraction held out for val where the data set has no splits", above=0
+    )
+    group_by: str = option(
+        "", "keep images of a recording on one side of that split: folder, prefix or a regex"
     )
     resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
     skip_unlabelled: bool = option(False, "leave out images without a label")
@@ -214,9 +221,9 @@ class Recipe:
         options: dict[str, Any] = {}
         if path is not None:
             try:
-                options = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-            except (OSError, yaml.YAMLError) as error:
-                raise ArgumentError(f"config {path} cannot be read: {error}") from error
+                options = read_yaml(path) or {}
+            except DataError as error:
+                raise ArgumentError(f"config {error}") from error
             if not isinstance(options, dict):
                 raise ArgumentError(
                     f"config {path} is not a mapping of options; expected lines of name: value"

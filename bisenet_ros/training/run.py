@@ -27,11 +27,13 @@ from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork
 from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
-from bisenet_ros.training.callbacks import Journal, checkpoint_callbacks, loggers
+from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
+from bisenet_ros.training.checkpoint import steps_done
 from bisenet_ros.training.fine_tuning import start_backbone, start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
+from bisenet_ros.training.run_folder import LAST, METRICS
 from bisenet_ros.training.sampling import ResumableSampler, Stream, ValidationSampler
 from bisenet_ros.training.sync_norm import synchronise
 from bisenet_ros.training.weighting import class_weights
@@ -74,6 +76,8 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
         stuff_only=recipe.stuff_only,
         resize_masks=recipe.resize_masks,
         skip_unlabelled=recipe.skip_unlabelled,
+        group_by=recipe.group_by,
+        classes=recipe.classes,
     )
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
@@ -85,8 +89,8 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
     return found[0], found[1]
 
 
-def prepare(recipe: Recipe, data: Data) -> Prepared:
-    """Build network, loss and module."""
+def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
+    """Build network, loss and module; ``resume``: initial weights will come from a checkpoint."""
     if recipe.precision == "16-mixed" and (recipe.device == "cpu" or best_device() == "cpu"):
         raise ArgumentError("precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true")
     pl.seed_everything(recipe.seed, verbose=False)
@@ -94,9 +98,9 @@ def prepare(recipe: Recipe, data: Data) -> Prepared:
     network = build_network(recipe, len(data.training.labels))
     _check_batch(recipe, network)
     reinitialised: list[str] = []
-    if recipe.weights:
+    if recipe.weights and not resume:
         reinitialised = start_from(recipe.weights, network, data.training.labels)
-    elif recipe.backbone_weights:
+    elif recipe.backbone_weights and not resume:
         reinitialised = start_backbone(recipe.backbone_weights, network)
     if recipe.sync_norm and recipe.devices * recipe.nodes > 1:
         synchronise(network, recipe.device if recipe.device != "auto" else best_device())
@@ -168,14 +172,16 @@ def train(
         callbacks: further Lightning callbacks.
 
     Raises:
-        DataError: there is nothing to resume.
+        DataError: there is nothing to resume, or it is not a checkpoint of this run.
         KeyboardInterrupt: Ctrl-C; ``last.ckpt`` is that of the last validation.
     """
     _silence_lightning()
     recipe, out = prepared.recipe, Path(prepared.recipe.out)
-    last = out / "last.ckpt"
+    last = out / LAST
     start = steps_done(last) if resume else 0
-    journal = Journal(out / "metrics.csv", recipe, len(prepared.data.training), on_progress)
+    journal = Journal(out / METRICS, recipe, len(prepared.data.training), on_progress)
+    # After the averaging of weights, so that the average of this step is in the checkpoint.
+    added = [CheckpointAt(last, stop_after, recipe.accumulate)] if stop_after else []
     trainer = pl.Trainer(
         max_steps=min(recipe.iterations, stop_after or recipe.iterations),
         max_epochs=-1,
@@ -188,7 +194,7 @@ def train(
         use_distributed_sampler=False,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip or None,
-        callbacks=[*checkpoint_callbacks(recipe, out), journal, *callbacks],
+        callbacks=[*checkpoint_callbacks(recipe, out), *added, journal, *callbacks],
         logger=loggers(out),
         val_check_interval=recipe.interval * recipe.accumulate,
         check_val_every_n_epoch=None,
@@ -203,12 +209,20 @@ def train(
             training_loader(recipe, prepared.data, start),
             validation_loader(prepared.data.validation),
             ckpt_path=str(last) if resume else None,
-            weights_only=False,
+            weights_only=True,
         )
     except (
         SystemExit
     ) as ended:  # Lightning exits on Ctrl-C, with the code we use for a missed score
         raise KeyboardInterrupt from ended
+    except Exception as error:
+        if resume and not journal.started:  # of another network, or damaged
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{last} cannot be resumed with this recipe: {reason}; pass the recipe it was "
+                "made with, or start anew with --overwrite"
+            ) from error
+        raise
     return trainer
 
 
@@ -223,13 +237,6 @@ def _silence_lightning() -> None:
         ".*LeafSpec.* is deprecated",
     ):
         warnings.filterwarnings("ignore", about)
-
-
-def steps_done(checkpoint: Path) -> int:
-    """Optimiser steps up to a checkpoint; DataError if there is no checkpoint to resume from."""
-    if not checkpoint.is_file():
-        raise DataError(f"{checkpoint} is missing, so there is nothing to resume; drop --resume")
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
 def validation_loader(validation: LabelledSet) -> DataLoader:

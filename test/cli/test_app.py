@@ -38,3 +38,22 @@ def test_help_lists_them_all_without_loading_any():
 def test_a_subcommand_that_is_not_there(capsys):
     assert main(["segment"]) == 2
     assert "segment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "without", "extra"),
+    [
+        (["data", "x"], "typer", "tools"),
+        (["inspect", "x"], "numpy", "node"),
+        (["train"], "yaml", "node"),
+    ],
+)
+def test_a_missing_package_is_one_line_that_names_the_extra(line, without, extra):
+    code = (
+        f"import sys; sys.modules[{without!r}] = None; "
+        f"from bisenet_ros.cli import main; sys.exit(main({line}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    said = f"error: the command needs {without}; run pip install 'bisenet_ros[{extra}]'"
+    assert done.stderr.strip() == said

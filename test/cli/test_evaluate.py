@@ -113,7 +113,7 @@ def check_as_plain(figures: dict, truth: np.ndarray, mask: np.ndarray) -> None:
 
 def test_the_figures_are_those_of_numpy_and_torchmetrics(weights, data, tmp_path, capsys):
     theirs = pytest.importorskip("torchmetrics.functional.classification")
-    figures = measure(tmp_path, "--weights", weights, "--data", data)
+    figures = measure(tmp_path, "--weights", weights, "--data", data, "--reference")
     truth, mask = pixels(data, Predictor(*load(weights)))
     check_as_plain(figures, truth, mask)
     ious = theirs.multiclass_jaccard_index(
@@ -128,11 +128,22 @@ def test_the_figures_are_those_of_numpy_and_torchmetrics(weights, data, tmp_path
     assert 0 < figures["boundary_f"] <= 1
     assert figures["command"] == (
         f"python -m bisenet_ros evaluate --data {data} --weights {weights} "
-        f"--json {tmp_path / 'measured.json'}"
+        f"--json {tmp_path / 'measured.json'} --reference"
     )
     shown = capsys.readouterr().out
     for word in ("mIoU", "boundary F", "frequency-weighted IoU", *CLASSES):
         assert word in shown
+    assert "plain PyTorch fp32 on" in shown
+
+
+def test_the_fast_exact_path_is_the_default(weights, data, tmp_path, capsys):
+    figures = measure(tmp_path, "--weights", weights, "--data", data)
+    reference = measure(tmp_path, "--weights", weights, "--data", data, "--reference")
+    assert figures["scored_with"]["engine"] == "torch"
+    assert figures["scored_with"]["precision"] == "fp32"
+    assert figures["miou"] == pytest.approx(reference["miou"], abs=1e-4)
+    assert reference["scored_with"]["engine"] == "plain PyTorch"
+    assert "torch fp32 on" in capsys.readouterr().out
 
 
 def test_the_same_again_is_the_same(weights, data, tmp_path):
@@ -183,7 +194,7 @@ def test_ctrl_c_leaves_nothing(weights, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Predictor, "__call__", interrupted)
     written = ["--json", tmp_path / "measured.json", "--report", tmp_path / "report"]
-    assert run("--weights", weights, "--data", data, *written) == 130
+    assert run("--weights", weights, "--data", data, "--reference", *written) == 130
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,6 +223,7 @@ def test_wrong_arguments(weights, data, tmp_path, capsys):
     for views in (["--flip"], ["--scales", "0.5,1"]):
         check_refused(capsys, [*common, "--engine", "torch", *views], 2, "--engine", "--flip")
         check_refused(capsys, [*common, "--precision", "bf16", *views], 2, "--precision")
+    check_refused(capsys, [*common, "--engine", "torch", "--reference"], 2, "--reference")
     check_refused(capsys, [*common, "--scales", "1,big"], 2, "--scales", "0.75,1,1.25")
     check_refused(capsys, [*common, "--scales", "nan"], 2, "--scales")
     check_refused(capsys, [*common, "--scales", "9"], 2, "above 0 and at most 4")
@@ -231,5 +243,7 @@ def test_wrong_files(weights, data, tmp_path, capsys):
     check_refused(capsys, ["--weights", weights, "--data", tmp_path], 3, str(tmp_path))
     exported = tmp_path / "w.onnx"
     exported.write_bytes(b"")
-    check_refused(capsys, ["--weights", exported, "--data", data], 2, "--engine auto")
+    check_refused(capsys, ["--weights", exported, "--data", data], 3, "w.onnx is not a model")
+    line = ["--weights", exported, "--data", data, "--reference"]
+    check_refused(capsys, line, 2, "drop --flip, --scales and --reference")
     assert [path.name for path in tmp_path.iterdir()] == ["w.onnx"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 from trees import CLASSES, folder, noise, write, write_indexed, write_labels
 
 from bisenet_ros.datasets import DatasetOptions, open_set
-from bisenet_ros.datasets.folder import by_share
+from bisenet_ros.datasets.splitting import held_out
 from bisenet_ros.errors import DataError
 
 
@@ -30,11 +32,12 @@ def test_a_folder_is_split_by_share_the_same_way_each_time(tmp_path: Path):
 
 def test_shares_do_not_depend_on_the_machine_and_hardly_on_other_images():
     few = [f"{i}" for i in range(100)]
-    held = by_share(few, 0.2, 1)
-    assert len(held) == 20 and {"0", "3"} & held == {"0", "3"} & by_share(few[::-1], 0.2, 1)
-    more = by_share([*few, "new"], 0.2, 1)
-    assert len(held ^ more) <= 2
-    assert by_share(["a", "b"], 0.01, 1) and len(by_share(["a", "b"], 0.99, 1)) == 1
+    fifth = DatasetOptions(val_share=0.2, seed=1)
+    held = held_out(few, fifth)
+    assert len(held) == 20 and held == held_out(few[::-1], fifth)
+    assert len(held ^ held_out([*few, "new"], fifth)) <= 2
+    assert len(held_out(["a", "b"], DatasetOptions(val_share=0.01))) == 1
+    assert len(held_out(["a", "b"], DatasetOptions(val_share=0.99))) == 1
 
 
 def test_a_folder_is_split_by_lists(tmp_path: Path):
@@ -51,6 +54,22 @@ def test_a_folder_is_split_by_folders(tmp_path: Path):
     assert [sample.name for sample in data.samples] == ["00", "02", "deep/01"]
     assert data.source == f"Our hall; {tmp_path.name} test: 3 images, 3 classes"
     assert data.licence == "ours" and data.resolution == (64, 96)
+
+
+def test_classes_without_colours_get_some_and_masks_hold_ids(tmp_path: Path):
+    root = folder(tmp_path)
+    expected = open_set("folder", root, "val")
+    names = [{"name": name} for name in expected.labels.names]
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": names}))
+    found = open_set("folder", root, "val")
+    assert found.labels.names == expected.labels.names
+    assert len(set(found.labels.colours)) == 3 and (0, 0, 0) not in found.labels.colours
+    for index in range(len(found)):
+        assert (found.read(index)[1] == expected.read(index)[1]).all()
+    mask = found.samples[0].label
+    cv2.imwrite(str(mask), np.full((8, 10, 3), found.labels.colours[1][::-1], np.uint8))
+    with pytest.raises(DataError, match="is a colour image"):
+        found.read(0)  # those colours were chosen here; no mask can mean them
 
 
 def test_what_a_folder_does_not_say(tmp_path: Path):
@@ -92,7 +111,10 @@ def test_masks_of_0_and_255(tmp_path: Path):
     ("listed", "said"),
     [
         ({"classes": None}, "labels.yaml is not a list of classes"),
-        ({"classes": [{"name": "a"}]}, "labels.yaml is not a list of classes: expected 'classes:'"),
+        (
+            {"classes": [{"name": "a"}, {"name": "b", "color": [1, 2, 3]}]},
+            "labels.yaml is not a list of classes: expected 'classes:'",
+        ),
         ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three integers from 0 to 255"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": 0}]}, "lists id 0 2×"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": "one"}]}, "lists id 'one'"),
@@ -112,7 +134,7 @@ def test_broken_label_lists_are_explained(tmp_path: Path, listed: dict[str, obje
 
 def test_a_label_list_that_is_no_yaml(tmp_path: Path):
     (folder(tmp_path) / "labels.yaml").write_text("classes: [")
-    with pytest.raises(DataError, match="labels.yaml is not a list of classes: while parsing"):
+    with pytest.raises(DataError, match="labels.yaml is not valid YAML: while parsing"):
         open_set("folder", tmp_path, "val")
     (tmp_path / "labels.yaml").unlink()
     with pytest.raises(DataError, match="labels.yaml cannot be read .*write one with 'classes:'"):

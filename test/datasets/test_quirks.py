@@ -232,17 +232,16 @@ def test_coco_polygons_written_in_other_ways(tmp_path: Path):
         assert ids_of(root, "a")[:, :2].tolist() == [[2, 2]] * 3
 
 
-@pytest.mark.xfail(reason="a set of one image cannot be split yet", strict=False)
 def test_coco_sizes_that_are_missing_or_of_smaller_pictures(tmp_path: Path):
     region = {"category_id": 9, "segmentation": [[0, 0, 2, 0, 2, 3, 0, 3]]}
     root = small_coco(tmp_path / "none", [region], height=None, width=None)
     assert ids_of(root, "a").sum() == 12
     root = small_coco(tmp_path / "small", [region])
     write(root / "a.png", noise(6, 8))
-    labelled = everything(root, resize_masks=True, val_share=0.5)
-    index = [sample.name for sample in labelled.samples].index("a") if len(labelled) else 0
+    _, splits = open_every_split("auto", root, DatasetOptions(resize_masks=True))
+    (labelled,) = (split for split in splits.values() if split.samples[0].name == "a")
     with pytest.warns(UserWarning, match="resized"):
-        assert labelled.read(index)[1].sum() == 4 * 12
+        assert labelled.read(0)[1].sum() == 4 * 12
 
 
 def test_coco_of_segments_ai_and_label_studio_has_paths_of_its_own(tmp_path: Path):

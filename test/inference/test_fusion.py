@@ -44,14 +44,15 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in NETWORKS), *OTHERS])
 def test_no_batch_norm_remains_in_any_network_and_no_logit_changes(name, options):
     torch.manual_seed(0)
-    network = build(name, 3, **options).eval()
+    # In float64: 50 layers magnify what float32 rounds away.
+    network = build(name, 3, **options).eval().double()
     randomise(network)
-    images = torch.randn(1, 3, 96, 96)
+    images = torch.randn(1, 3, 96, 96, dtype=torch.float64)
     graph = inference_graph(network)
     assert isinstance(graph, fx.GraphModule) and norms(network) > 20 and norms(graph) == 0
     with torch.no_grad():
         wanted, found = network(images), graph(images)
-    assert (wanted - found).abs().max() <= 1e-5 * wanted.abs().max()
+    assert (wanted - found).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 class Siblings(nn.Module):

@@ -20,6 +20,8 @@ from std_msgs.msg import String
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.metrics.confusion import confusion_matrix, scores
 from bisenet_ros.recordings.node_outputs import Recording
+from bisenet_ros.ros.evaluation.label_topics import LabelWatch, label_topics
+from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 
 LABELS = LabelSet(("road", "tree", "car"), ((128, 64, 128), (107, 142, 35), (0, 0, 142)))
 SIZE = (24, 32)
@@ -198,6 +200,55 @@ def test_a_best_effort_camera_is_heard_with_a_qos_override(peer, start, tmp_path
         sender.masks.publish(image(i, ids(0)))
         peer.spin_for(0.05)
     assert stop(process, tmp_path)["masks"] > 0
+
+
+def test_why_masks_found_no_label_is_said(peer, start, tmp_path):
+    """Labels 40 ms off, an older metrics.json, a second node with the same topic: in one run."""
+    sender = Sender(peer)
+    (tmp_path / "metrics.json").write_text("{}")
+    rival = peer.node.create_publisher(Image, "/bisenet/mask", 10)
+    parameters = {"require_score": True, "expected_frames": 9, "use_sim_time": True}
+    process = start(evaluation_node(out=str(tmp_path), **parameters))
+    sender.wait_for(process)
+    for i in range(3):
+        sender.masks.publish(image(i * 10**9, ids(0)))
+        sender.labels.publish(png(i * 10**9 + 40_000_000, ids(0)))
+    status = DiagnosticStatus(name="bisenet: camera camera", values=[KeyValue(key="received")])
+    status.values[0].value = "7"
+    sender.diagnostics.publish(DiagnosticArray(status=[status]))
+    peer.spin_for(0.5)
+    assert process.stop() == 1, process.output
+    assert (tmp_path / "metrics.json").read_text() == "{}"
+    for said in (
+        "nothing was scored, so the older",
+        "the nearest label of a mask without one is 40.0 ms away",
+        "the node never received 2 of 9 recorded images",
+        "all publish /bisenet/mask",
+        "evaluation_node: no mask was scored: the nearest label",
+    ):
+        assert said in process.output
+    assert rival.topic_name == "/bisenet/mask"
+
+
+@pytest.mark.parametrize(
+    ("publishes", "said"),
+    [
+        (None, "nothing published labels on /camera/labels or /camera/labels/compressed"),
+        ((String, "/camera/labels"), "/camera/labels carries std_msgs/msg/String"),
+        ((Image, "/camera/labels"), "/camera/labels had a publisher, but no label arrived"),
+    ],
+)
+def test_labels_that_never_come_are_explained(peer, publishes, said):
+    topics = label_topics("/camera/labels")
+    watch = LabelWatch(peer.node, topics)
+    if publishes:
+        peer.node.create_publisher(*publishes, 1)
+    watch.look()
+    scorer = Scorer()
+    assert watch.why_unmatched(scorer) == ""  # no masks, nothing to explain
+    frame = ScoredFrame(1, None, 0.0, SIZE[1], SIZE[0], "mono8", "camera")
+    scorer.add_mask(ids(0), frame)
+    assert said in watch.why_unmatched(scorer)
 
 
 def test_nothing_came_is_no_error(start, peer, tmp_path):

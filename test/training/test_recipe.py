@@ -46,7 +46,7 @@ def test_custom_is_six_classes_at_1024x512_with_dice():
         ("scale_low: 3.0", "scale_high 1.6 is below scale_low 3.0"),
         ("{batch: 6, accumulate: 4}", "batch 6 cannot be divided evenly"),
         ("[1, 2]", "is not a mapping of options"),
-        ("a: [", "cannot be read"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_wrong_recipes_are_refused(tmp_path, text, said):

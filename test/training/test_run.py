@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +16,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
+from rich.console import Console
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.cli import main
+from bisenet_ros.cli.train import _bar, _figures
 from bisenet_ros.datasets.checking import check
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.reference import Predictor
@@ -78,8 +83,8 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
     stopped = recipe(folder, tmp_path / "parts", **changes)
     _, trainer = run(stopped, stop_after=2)
     assert trainer.global_step == 2
-    _, trainer = run(stopped, resume=True, stop_after=4)
-    assert trainer.global_step == 4
+    _, trainer = run(stopped, resume=True, stop_after=3)  # between two validations
+    assert trainer.global_step == 3
     _, trainer = run(stopped, resume=True)
     assert trainer.global_step == 6
     whole, parts = (
@@ -117,6 +122,44 @@ def test_resuming_nothing_is_refused(folder, tmp_path, capsys):
     arguments = ["train", "--dataset", "folder", "--data", str(folder), "--resume"]
     assert main([*arguments, "--out", str(tmp_path), "--val-share", "0.25"]) == 3
     assert "last.ckpt is missing" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def stopped(folder, tmp_path_factory) -> Path:
+    """The folder of a run that was stopped at step 1, fine-tuned from weights that are gone."""
+    root = tmp_path_factory.mktemp("stopped")
+    weights = root / "start.safetensors"
+    weights.write_bytes((ROOT / "weights/bisenetv2-camvid.safetensors").read_bytes())
+    made = recipe(folder, root / "run", weights=str(weights), auxiliary_weight=0.0)
+    made.write(root / "recipe.yaml")
+    assert main(["train", "--config", str(root / "recipe.yaml"), "--stop-after", "1"]) == 0
+    weights.unlink()
+    return root / "run"
+
+
+def test_resume_needs_the_folder_alone(stopped, capsys):
+    assert main(["train", "--resume", "--out", str(stopped), "--stop-after", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "stopped at step 2" in said and "started from" not in said
+
+
+def test_a_folder_that_holds_a_run_is_not_trained_into(stopped, folder, capsys):
+    before = {path: path.stat().st_mtime_ns for path in stopped.iterdir()}
+    line = ["train", "--dataset", "folder", "--data", str(folder), "--out", str(stopped)]
+    assert main(line) == 2
+    said = capsys.readouterr().err
+    assert "last.ckpt" in said and "--resume" in said and "--overwrite" in said
+    assert {path: path.stat().st_mtime_ns for path in stopped.iterdir()} == before
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(stopped, capsys, tmp_path):
+    content = torch.load(stopped / "last.ckpt", weights_only=True)
+    content["state_dict"] = {"network.other": torch.ones(2)}
+    shutil.copytree(stopped, tmp_path / "run")
+    torch.save(content, tmp_path / "run/last.ckpt")
+    assert main(["train", "--resume", "--out", str(tmp_path / "run")]) == 3
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "last.ckpt cannot be resumed with this recipe" in said
 
 
 def test_the_command_leaves_everything_a_run_should(folder, tmp_path, capsys):
@@ -191,6 +234,44 @@ def test_checking_data_counts_and_trains_nothing(folder, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_class_that_occurs_nowhere_is_named(folder, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(folder, root)
+    classes = [{"name": name} for name in (*NAMES, "ghost")]  # and no colours: masks hold ids
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    line = ["--dataset", "folder", "--data", str(root), "--val-share", "0.25", "--check-data"]
+    assert main(["train", *line]) == 0
+    said = capsys.readouterr()
+    assert "warning: no pixel of train and val has the class 'ghost'" in said.err
+    assert "floor" not in said.err and "ghost" in said.out
+
+
+def test_masks_of_black_and_white_are_said_to_be_read_so(folder, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(folder, root)
+    for path in (root / "masks").iterdir():
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(ids == 1, 255, 0).astype(np.uint8))
+    (root / "labels.yaml").write_text("classes: [{name: box}]")
+    line = ["--dataset", "folder", "--data", str(root), "--val-share", "0.25", "--check-data"]
+    assert main(["train", *line]) == 0
+    said = capsys.readouterr()
+    assert "note: masks hold 0 and 255 alone: 0 is read as background, 255 as box" in said.err
+
+
+def test_the_progress_line_fits_80_columns():
+    console = Console(width=80, force_terminal=True, file=io.StringIO(), color_system=None)
+    known = {"loss": 12.3456, "images_per_s": 1234.5, "val_miou": 0.719, "learning_rate": 1e-3}
+    bar = _bar(console)
+    task = bar.add_task("training", total=160_000, figures="")
+    bar.update(task, completed=123_456, figures=_figures(known))
+    console.print(bar.get_renderable())
+    (line,) = console.file.getvalue().strip("\n").splitlines()
+    for part in ("123456/160000", "loss 12.346", "1234.5 img/s", "mIoU 0.719", ":"):
+        assert part in line
+    assert len(line.rstrip()) <= 80 and "…" not in line
+
+
 def test_data_is_checked_before_training_starts(folder, tmp_path, capsys):
     bad = cv2.imread(str(folder / "masks/3.png"), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(folder / "masks/3.png"), np.full_like(bad, 7))
@@ -210,7 +291,7 @@ def test_data_is_checked_before_training_starts(folder, tmp_path, capsys):
         (["--loss", "hinge"], "hinge"),
         (["--num-classes", "5"], "3 classes, but num_classes is 5"),
         (["--precision", "16-mixed", "--device", "cpu"], "needs a GPU"),
-        (["--stop-after", "7"], "multiple"),
+        (["--resume", "--overwrite"], "pass one of them"),
     ],
 )
 def test_wrong_options_end_with_one_line(folder, tmp_path, capsys, line, said):

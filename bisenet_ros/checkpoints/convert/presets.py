@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from bisenet_ros.checkpoints.convert.base import IMAGENET_MEAN, IMAGENET_STD, Triple
-from bisenet_ros.errors import ArgumentError
+from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.system.share import share_file
+from bisenet_ros.system.yaml_file import read_yaml
 
 RESOLUTION = (512, 1024)  # where nothing says another one
 
@@ -72,13 +71,13 @@ def read_classes(classes: str | Path) -> LabelSet:
         return preset_labels(str(classes))
     presets = ", ".join(PRESETS)
     try:
-        return LabelSet.read(classes)
-    except OSError as error:
+        return LabelSet.of(read_yaml(classes), classes)
+    except DataError as error:
         raise ArgumentError(
-            f"--classes {classes} is neither a preset ({presets}) nor a file that can be read "
-            f"({error.strerror}); write one as config/labels/camvid.yaml is"
+            f"--classes {classes} is neither a preset ({presets}) nor a file of classes: {error}; "
+            "write one as config/labels/camvid.yaml is"
         ) from error
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+    except ValueError as error:
         said = " ".join(str(error).replace(f"{classes}: ", "").split())
         raise ArgumentError(
             f"--classes {classes} is not a list of classes: {said}; expected a preset ({presets}) "

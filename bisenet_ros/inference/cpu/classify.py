@@ -9,7 +9,11 @@ from bisenet_ros.inference.cpu.buffers import Buffers
 
 
 def classify(
-    logits: np.ndarray, mask: np.ndarray, buffers: Buffers, probability: bool = False
+    logits: np.ndarray,
+    mask: np.ndarray,
+    buffers: Buffers,
+    probability: bool = False,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Upsample logits bilinearly to the mask's size and write the best class of each pixel.
 
@@ -21,6 +25,8 @@ def classify(
         mask: (H, W) uint8, C-contiguous; overwritten.
         buffers: provides the working arrays.
         probability: also return the softmax probability of the chosen class.
+        groups: (256,) uint8 of :meth:`.LabelMap.table`; the mask then holds the chosen class's
+            group, and its probability is the sum over the group's classes.
 
     Returns:
         (H, W) float32 in ``buffers``, valid until the next call; None without ``probability``.
@@ -38,21 +44,52 @@ def classify(
         # Ids ascend, so the larger of two ids is the later winner.
         np.bitwise_and(better, np.uint8(index), out=better)
         np.maximum(mask, better, out=mask)
-    return _probability(logits, best, plane, buffers) if probability else None
+    if groups is not None:
+        cv2.LUT(mask, groups.reshape(1, 256), dst=mask)
+    if not probability:
+        return None
+    if groups is None:
+        return np.divide(1, _powers(logits, best, plane, buffers), out=best)
+    return _group_probability(logits, best, plane, mask, groups, buffers)
 
 
-def _probability(
-    logits: np.ndarray, best: np.ndarray, work: np.ndarray, buffers: Buffers
-) -> np.ndarray:
-    """Softmax of the best class, 1 / Σ exp(logit − best); ``work`` is overwritten."""
+def _powers(logits: np.ndarray, best: np.ndarray, work: np.ndarray, buffers: Buffers) -> np.ndarray:
+    """Σ exp(logit − best) over all classes; ``work`` is overwritten."""
     total = buffers.scratch("total", best.shape, np.float32)
     total.fill(0)
     for plane in logits:
-        _resize(plane, work)  # resizing again is cheaper than storing every class
-        cv2.subtract(work, best, dst=work)
-        cv2.exp(work, dst=work)
+        _power(plane, best, work)
         cv2.add(total, work, dst=total)
-    return np.divide(1, total, out=total)
+    return total
+
+
+def _group_probability(
+    logits: np.ndarray,
+    best: np.ndarray,
+    work: np.ndarray,
+    mask: np.ndarray,
+    groups: np.ndarray,
+    buffers: Buffers,
+) -> np.ndarray:
+    """Softmax summed over the classes of each pixel's group; ``work`` is overwritten."""
+    total = buffers.scratch("total", best.shape, np.float32)
+    own = buffers.scratch("own", best.shape, np.float32)
+    member = buffers.scratch("member", best.shape, np.bool_)
+    total.fill(0)
+    own.fill(0)
+    for index, plane in enumerate(logits):
+        _power(plane, best, work)
+        cv2.add(total, work, dst=total)
+        np.equal(mask, groups[index], out=member)
+        cv2.add(own, work, dst=own, mask=member.view(np.uint8))
+    return np.divide(own, total, out=own)
+
+
+def _power(plane: np.ndarray, best: np.ndarray, out: np.ndarray) -> None:
+    """exp(logit − best) of one class; resizing again is cheaper than storing every class."""
+    _resize(plane, out)
+    cv2.subtract(out, best, dst=out)
+    cv2.exp(out, dst=out)
 
 
 def _resize(plane: np.ndarray, out: np.ndarray) -> None:

@@ -9,6 +9,11 @@ from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.labels import UNLABELLED
 
 
+def colour_mask(mask: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 ids in the colours of a (256, 3) uint8 RGB palette: (H, W, 3) uint8."""
+    return cv2.applyColorMap(mask, palette.reshape(256, 1, 3))
+
+
 def blend(
     image: np.ndarray,
     mask: np.ndarray,

@@ -9,7 +9,12 @@ import torch
 
 from bisenet_ros.inference.cuda import plain
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
-from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
+from bisenet_ros.inference.cuda.tables import (
+    byte_table,
+    normalisation_table,
+    resize_grid,
+    upsample_grid,
+)
 
 
 def choose(device: torch.device, classes: int, dtype: torch.dtype) -> tuple[ModuleType, str]:
@@ -54,12 +59,15 @@ def _smoke_test(
     palette = torch.zeros(256, 3, dtype=torch.uint8, device=device)
     network_input = torch.zeros(3, 1, 1, dtype=dtype, device=device)
     table = normalisation_table((0, 0, 0), (1, 1, 1), dtype).to(device)
-    kernels.preprocess(raw, network_input, resize_grid(one, one, one, device), table, "rgb")
+    grid = resize_grid(one, one, one, device)
+    kernels.preprocess(raw, network_input, grid, table, "rgb")
+    kernels.preprocess(raw, raw.clone().permute(2, 0, 1), grid, byte_table().to(device), "rgb")
     kernels.bias_relu(network_input[None], torch.zeros(3, dtype=dtype, device=device))
     logits = torch.zeros(classes, 1, 1, dtype=dtype, device=device)
     grid = upsample_grid(one, one, device)
-    for threshold in (0.0, 0.5):
-        out = ClassifyOutputs(torch.empty(1, 1, dtype=torch.uint8, device=device))
-        kernels.classify(logits, raw, grid, palette, "rgb", threshold, 0.5, out)
+    for groups in (None, torch.zeros(256, dtype=torch.uint8, device=device)):
+        for threshold in (0.0, 0.5):
+            out = ClassifyOutputs(torch.empty(1, 1, dtype=torch.uint8, device=device))
+            kernels.classify(logits, raw, grid, palette, "rgb", threshold, 0.5, out, groups)
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()

@@ -105,6 +105,7 @@ def _classify_kernel(
     row_weights,
     column_indices,
     column_weights,
+    groups,
     height,
     width,
     stride_c,
@@ -119,6 +120,7 @@ def _classify_kernel(
     write_overlay,
     CLASSES: tl.constexpr,
     WITH_PROBABILITY: tl.constexpr,
+    GROUPED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     blocks = (width + BLOCK - 1) // BLOCK
@@ -148,10 +150,25 @@ def _classify_kernel(
         best = tl.where(better, score, best)
 
     pixel = y * width + x
+    if GROUPED:
+        chosen = tl.load(groups + chosen).to(tl.int32)
     if WITH_PROBABILITY:
-        probability = 1 / total
-        chosen = tl.where(probability < threshold, NO_CLASS, chosen)
+        if GROUPED:
+            own = best * 0
+            for c in range(CLASSES):
+                corner = logits + c * stride_c
+                score = _mix(corner, above, below, near, far, top, bottom, left, right, inside)
+                member = chosen == tl.load(groups + c).to(tl.int32)
+                own += tl.where(member, tl.exp(score - best), 0.0)
+            probability = own / total
+            unlabelled = tl.load(groups + NO_CLASS).to(tl.int32)
+        else:
+            probability = 1 / total
+            unlabelled = NO_CLASS
+        unlikely = probability < threshold
+        chosen = tl.where(unlikely, unlabelled, chosen)
         if write_confidence != 0:
+            probability = tl.where(unlikely | (chosen == NO_CLASS), 0.0, probability)
             rounded = probability * 255 + ROUNDING - ROUNDING
             tl.store(confidence_out + pixel, rounded.to(tl.uint8), mask=inside)
     tl.store(mask_out + pixel, chosen.to(tl.uint8), mask=inside)
@@ -215,6 +232,7 @@ def classify(
     threshold: float,
     alpha: float,
     out: ClassifyOutputs,
+    groups: Tensor | None = None,
 ) -> None:
     """Logits to mask, confidence and overlay in one pass; see :func:`plain.classify`."""
     (row_indices, row_weights), (column_indices, column_weights) = grid
@@ -230,6 +248,7 @@ def classify(
         row_weights,
         column_indices,
         column_weights,
+        palette if groups is None else groups,
         height,
         width,
         *logits.stride(),
@@ -241,6 +260,7 @@ def classify(
         int(out.overlay is not None),
         CLASSES=logits.shape[0],
         WITH_PROBABILITY=threshold > 0 or out.confidence is not None,
+        GROUPED=groups is not None,
         BLOCK=BLOCK,
         enable_fp_fusion=False,
     )

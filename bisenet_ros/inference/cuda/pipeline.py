@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,18 +11,27 @@ import torch
 
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.inference.cuda import backend
-from bisenet_ros.inference.cuda.buffers import FrameBuffers, Size, Slot
+from bisenet_ros.inference.cuda.buffers import FrameBuffers, Layout, Size, Slot
 from bisenet_ros.inference.cuda.network import fast_network
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
 from bisenet_ros.inference.cuda.runner import Runner
 from bisenet_ros.inference.cuda.streams import Mark, streams_for
-from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
+from bisenet_ros.inference.cuda.tables import (
+    as_camera,
+    byte_table,
+    normalisation_table,
+    resize_grid,
+    upsample_grid,
+)
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import OutputRequest, Result, Times
+from bisenet_ros.label_map import LabelMap
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.networks.layers import round_up
+from bisenet_ros.projection.rotation import quarter_turns
 
 SLOTS = 2  # batches in flight: one uploads while one computes
+MAX_LABEL_MAPS = 8  # whose tables are kept on the GPU
 
 
 @dataclass
@@ -93,10 +103,12 @@ class CudaPipeline:
             )
             self.levels = normalisation_table(card.mean, card.std, compute.dtype).to(compute.device)
             self.palette = torch.from_numpy(card.labels.palette()).to(compute.device)
+            self.bytes = byte_table().to(compute.device)
             self.runner.images(1)  # now, so that fallbacks are known from the start
         notes = "; ".join(filter(None, (compute.fallback, why_plain, self.runner.fallback)))
         self.compute = replace(compute, fallback=notes)
         self._slots = [Slot(self._buffers) for _ in range(SLOTS)]
+        self._label_maps: OrderedDict[LabelMap, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
         self._turn = 0
 
     @property
@@ -161,12 +173,13 @@ class CudaPipeline:
         streams, count = self.streams, len(images)
         with streams.on("compute"):
             network_input = self.runner.images(count)
-            frames = slot.take([(image.shape[0], image.shape[1]) for image in images])
+            frames = slot.take([_layout(i, r) for i, r in zip(images, requests, strict=True)])
         begun = streams.mark("upload")
         self._upload(frames, images)
         streams.wait("compute", streams.mark("upload"))
         with streams.on("compute"):
-            for frame, order, image_input in zip(frames, orders, network_input, strict=True):
+            for frame, order, upright in zip(frames, orders, network_input, strict=True):
+                image_input = as_camera(upright, frame.layout.turns)
                 self.pixels.preprocess(frame.raw, image_input, frame.resize, self.levels, order)
             ready = streams.mark("compute")
             logits = self.runner.run(count)
@@ -193,21 +206,53 @@ class CudaPipeline:
         self, frame: FrameBuffers, order: str, scores: torch.Tensor, request: OutputRequest
     ) -> None:
         out = frame.outputs(request.confidence, request.overlay)
+        palette, groups = self._colours_and_groups(request.label_map)
+        if request.overlay and frame.shrink is not None:
+            small = frame.small.permute(2, 0, 1)
+            self.pixels.preprocess(frame.raw, small, frame.shrink, self.bytes, order)
+            order = "rgb"
         self.pixels.classify(
-            scores,
-            frame.raw,
+            as_camera(scores, frame.layout.turns),
+            frame.small,
             frame.upsample,
-            self.palette,
+            palette,
             order,
             request.threshold,
             request.alpha,
             out,
+            groups,
         )
 
-    def _buffers(self, size: Size) -> FrameBuffers:
-        device, runner = self.palette.device, self.runner
-        resize = resize_grid(size, self.input_size, runner.padded, device)
-        return FrameBuffers(size, resize, upsample_grid(runner.logits_size, size, device), device)
+    def _colours_and_groups(
+        self, label_map: LabelMap | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(256, 3) palette and (256,) groups of a label map on the device; uploaded once."""
+        if label_map is None:
+            return self.palette, None
+        if label_map not in self._label_maps:
+            tables = (label_map.labels.palette(), label_map.table())
+            palette, groups = (torch.from_numpy(t).to(self.palette.device) for t in tables)
+            self._label_maps[label_map] = palette, groups
+            while len(self._label_maps) > MAX_LABEL_MAPS:
+                self._label_maps.popitem(last=False)
+        return self._label_maps[label_map]
+
+    def _buffers(self, layout: Layout) -> FrameBuffers:
+        device, runner, (size, out, turns) = self.palette.device, self.runner, layout
+        return FrameBuffers(
+            layout,
+            resize_grid(size, self.input_size, runner.padded, device, turns),
+            upsample_grid(runner.logits_size, out, device, turns),
+            None if out == size else resize_grid(size, out, out, device),
+            device,
+        )
+
+
+def _layout(image: np.ndarray, request: OutputRequest) -> Layout:
+    height, width = image.shape[:2]
+    return Layout(
+        (height, width), request.output_size(height, width), quarter_turns(request.rotation)
+    )
 
 
 def _array(part: torch.Tensor | None) -> np.ndarray | None:

@@ -18,7 +18,7 @@ STRIP_ELEMENTS = 1 << 24  # float32 values processed at once: 64 MB, for any cam
 
 
 class ClassifyOutputs(NamedTuple):
-    """The output arrays of one image; all uint8, contiguous, at the camera's size.
+    """The output arrays of one image; all uint8, contiguous, of one size.
 
     Attributes:
         mask: (H, W).
@@ -35,9 +35,11 @@ class ClassifyOutputs(NamedTuple):
 def preprocess(raw: Tensor, out: Tensor, grid: Grid, levels: Tensor, order: str) -> None:
     """Convert a camera image to network input: resize, reorder channels, normalise, pad.
 
+    With a table of bytes, it only resizes and reorders.
+
     Args:
         raw: (H, W, 3) uint8, contiguous.
-        out: (3, h, w) floating, any strides; written.
+        out: (3, h, w) floating or uint8, any strides; written.
         grid: of :func:`~bisenet_ros.inference.cuda.tables.resize_grid`, (H, W) to (h, w).
         levels: (3, 256) of ``out``'s dtype.
         order: channel order of ``raw``, ``rgb`` or ``bgr``.
@@ -81,19 +83,22 @@ def classify(
     threshold: float,
     alpha: float,
     out: ClassifyOutputs,
+    groups: Tensor | None = None,
 ) -> None:
-    """Logits to the class of each camera pixel, and the other outputs present in ``out``.
+    """Logits to the class of each pixel of the outputs, and the other outputs in ``out``.
 
     Args:
         logits: (n, h, w) floating, any strides, 1 ≤ n ≤ 255.
-        raw: (H, W, 3) uint8, contiguous, the camera image; used for the overlay only.
+        raw: (H, W, 3) uint8, contiguous, the image at the outputs' size; for the overlay only.
         grid: of :func:`~bisenet_ros.inference.cuda.tables.upsample_grid`, (h, w) to (H, W).
         palette: (256, 3) uint8 RGB.
         order: channel order of ``raw``, ``rgb`` or ``bgr``.
-        threshold: pixels with a lower probability become 255; 0 keeps all.
+        threshold: pixels with a lower probability are unlabelled; 0 keeps all.
         alpha: opacity of the colours in the overlay.
         out: written. Ties go to the lowest class. Confidence is the softmax probability of the
-            chosen class · 255, rounded half to even.
+            chosen class · 255, rounded half to even, and 0 for unlabelled pixels.
+        groups: (256,) uint8 of ``LabelMap.table``: the mask shows the chosen class's group, its
+            probability is the sum over the group, and unlabelled pixels are ``groups[255]``.
     """
     left, right = grid.columns.indices.long()
     near, far = grid.columns.weights
@@ -103,28 +108,36 @@ def classify(
     step = max(1, STRIP_ELEMENTS // (wide.shape[0] * width))
     for start in range(0, height, step):
         strip = slice(start, start + step)
-        chosen, probability = _strip(wide, grid, strip, threshold, out)
-        mask = chosen.to(torch.uint8)
+        probable = threshold > 0 or out.confidence is not None
+        mask, probability = _strip(wide, grid, strip, groups, probable)
         if threshold > 0:
-            mask = mask.masked_fill(probability < threshold, UNLABELLED)
+            unlikely = probability < threshold
+            mask = mask.masked_fill(unlikely, UNLABELLED if groups is None else groups[UNLABELLED])
+            probability = probability.masked_fill(unlikely, 0)
         out.mask[strip] = mask
         if out.confidence is not None:
-            out.confidence[strip] = (probability * 255).round().to(torch.uint8)
+            sure = probability.masked_fill(mask == UNLABELLED, 0)
+            out.confidence[strip] = (sure * 255).round().to(torch.uint8)
         if out.overlay is not None:
             out.overlay[strip] = _blend(raw[strip], mask, palette, order, alpha)
 
 
 def _strip(
-    wide: Tensor, grid: Grid, strip: slice, threshold: float, out: ClassifyOutputs
+    wide: Tensor, grid: Grid, strip: slice, groups: Tensor | None, probable: bool
 ) -> tuple[Tensor, Tensor]:
-    """The best class of a strip of rows and, if needed, its probability: (rows, W) each."""
+    """What a strip of rows shows, uint8, and if asked for its probability: (rows, W) each."""
     upper, lower = grid.rows.indices[:, strip].long()
     above, below = grid.rows.weights[:, strip, None]
     full = wide[:, upper] * above + wide[:, lower] * below  # n, rows, W
     best, chosen = full.max(0)
-    if threshold <= 0 and out.confidence is None:
-        return chosen, best
-    return chosen, 1 / (full - best).exp().sum(0)
+    mask = chosen.to(torch.uint8) if groups is None else groups[chosen]
+    if not probable:
+        return mask, best
+    powers = (full - best).exp()
+    if groups is None:
+        return mask, 1 / powers.sum(0)
+    own = groups[: len(powers), None, None] == mask
+    return mask, (powers * own).sum(0) / powers.sum(0)
 
 
 def _blend(camera: Tensor, mask: Tensor, palette: Tensor, order: str, alpha: float) -> Tensor:

@@ -27,30 +27,42 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from bisenet_ros.errors import ArgumentError, BisenetError, DataError
+from bisenet_ros.errors import ArgumentError, BarNotMet, BisenetError, DataError
 from bisenet_ros.inference.image_encodings import view_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 from bisenet_ros.ros import messages, qos
+from bisenet_ros.ros.evaluation.label_topics import LabelWatch, label_topics
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
+from bisenet_ros.ros.usage import Entry, usage
 from bisenet_ros.system.atomic_files import make_folder, write_json
+from bisenet_ros.system.paths import expanded
 
 PARAMETERS: dict[str, tuple[Any, str]] = {
     "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
     "labels_topic": (
-        "/camera/labels/compressed",
-        "true ids, mono8: CompressedImage (PNG) if the topic ends in /compressed, else Image",
+        "/camera/labels",
+        "true ids, mono8: Image on this topic, or PNG on its /compressed topic; empty: none",
     ),
     "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
     "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
     "diagnostics": (True, "keep the latest diagnostics"),
     "out": ("", "output folder for metrics.json, written at the end; empty: log only"),
     "record": ("", "output folder for masks, overlays and diagnostics; empty: none"),
+    "expected_frames": (
+        0,
+        "images sent to the node under test, to report how many it did not receive; 0: unknown",
+    ),
+    "require_score": (False, "end with exit code 1 if no mask could be scored"),
     "stop_after_idle": (
         0.0,
         "exit after this many seconds without a mask or label, once one arrived; 0: never",
     ),
 }
+SUMMARY = (
+    "Scores the masks of a running node against labels with the same header stamps, until SIGINT, "
+    "SIGTERM or stop_after_idle."
+)
 LOG_PERIOD = 5.0  # seconds between log lines with the current score
 CONNECT_CHECK_PERIOD = 0.1  # seconds between checks that everything is connected
 TIMEOUT_S = 0.1  # seconds between checks of the stop flag
@@ -73,6 +85,7 @@ class EvaluationNode(Node):
         self.labels: LabelSet | None = None
         self.statuses: dict[str, Any] = {}
         self.connected = False
+        self.rivals: list[str] = []
         self._first_mask: float | None = None
         self._last_message: float | None = None
         self._subscribe()
@@ -95,14 +108,15 @@ class EvaluationNode(Node):
 
     def _folder(self, name: str) -> Path | None:
         value = self.parameters[name]
-        return make_folder(Path(value).expanduser(), name) if value else None
+        return make_folder(Path(expanded(value)), name) if value else None
 
     def _subscribe(self) -> None:
         topics = self.parameters
-        labels = topics["labels_topic"]
-        compressed = labels.endswith("/compressed")
         self._subscribe_to(Image, topics["mask_topic"], self._on_mask)
-        self._subscribe_to(CompressedImage if compressed else Image, labels, self._on_label)
+        labels = label_topics(topics["labels_topic"])
+        self.label_watch = LabelWatch(self, labels)
+        for topic, kind in labels.items():
+            self._subscribe_to(kind, topic, self._on_label)
         self._subscribe_to(String, topics["label_names_topic"], self._on_names, qos.latched())
         if topics["overlay_topic"] and self.recording is not None:
             self._subscribe_to(Image, topics["overlay_topic"], self._on_overlay)
@@ -137,13 +151,14 @@ class EvaluationNode(Node):
         arrived = self._last_message = time.monotonic()
         self._first_mask = arrived if self._first_mask is None else self._first_mask
         stamp = messages.stamp_ns(message.header.stamp)
+        now = self.get_clock().now().nanoseconds  # 0 under sim time until the first /clock
         try:
             mask = mask_pixels(message)
         except DataError as error:
             return self._refuse(f"mask: {error}")
         frame = ScoredFrame(
             stamp=stamp,
-            age_ms=(self.get_clock().now().nanoseconds - stamp) / 1e6,
+            age_ms=(now - stamp) / 1e6 if now else None,
             arrived_s=arrived - self._first_mask,
             width=message.width,
             height=message.height,
@@ -196,15 +211,18 @@ class EvaluationNode(Node):
 
     def _check_connections(self) -> None:
         """Log "ready" once all topics to record are connected; the demo's player waits for it."""
+        self.label_watch.look()
+        if self.connected:
+            return
         topics = [self.parameters["mask_topic"], self.parameters["overlay_topic"]]
         if self.labels and all(self.count_publishers(topic) for topic in topics if topic):
             self.connected = True
-            self._connect_timer.cancel()
             self.get_logger().info(
                 f"ready: connected to {self.parameters['mask_topic']}, {len(self.labels)} classes"
             )
 
     def _log_progress(self) -> None:
+        self._warn_of_rivals()
         if not self.connected and not self.scorer.masks:
             missing = self.parameters["label_names_topic" if not self.labels else "mask_topic"]
             self.get_logger().info(f"waiting for {missing}")
@@ -221,14 +239,49 @@ class EvaluationNode(Node):
         accuracy = f"pixel accuracy {figures['pixel_accuracy']:.4f}"
         return f"mIoU {figures['miou']:.4f}, {accuracy} ({counts}, {lost})"
 
+    def _warn_of_rivals(self) -> None:
+        """Log, once, that several nodes publish the masks to score."""
+        found = [
+            f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+            for info in self.get_publishers_info_by_topic(self.parameters["mask_topic"])
+        ]
+        if len(found) > 1 and not self.rivals:
+            self.rivals = sorted(found)
+            self.get_logger().warning(
+                f"{', '.join(self.rivals)} all publish {self.parameters['mask_topic']}, so their "
+                "masks are scored together; stop all but one"
+            )
+
     def finish(self) -> None:
-        """Write metrics.json and log the score."""
-        if self.out is not None:
-            report = self.scorer.report(self.labels)
-            write_json(self.out / "metrics.json", {**report, "diagnostics": self.statuses})
+        """Write metrics.json and log the score.
+
+        Raises:
+            BarNotMet: ``require_score`` is set and no mask was scored.
+        """
+        self._warn_of_rivals()
+        why = self.label_watch.why_unmatched(self.scorer)
+        never = never_received(self.parameters["expected_frames"], self.statuses)
+        file = None if self.out is None else self.out / "metrics.json"
+        if file is not None and not self.scorer.scored and file.exists():
+            self.get_logger().warning(f"nothing was scored, so the older {file} is kept")
+        elif file is not None:
+            facts = {
+                "diagnostics": self.statuses,
+                "unmatched_because": why or None,
+                "never_received": never,
+                "publishers": self.rivals,
+            }
+            write_json(file, {**self.scorer.report(self.labels), **facts})
         self.get_logger().info(self.summary())
+        if never:
+            total = self.parameters["expected_frames"]
+            self.get_logger().warning(f"the node never received {never} of {total} recorded images")
         for reason, count in self.scorer.refused.items():
             self.get_logger().warning(f"rejected {count}: {reason}")
+        if why:
+            self.get_logger().warning(f"masks without a label: {why}")
+        if self.parameters["require_score"] and not self.scorer.scored:
+            raise BarNotMet(f"no mask was scored: {why or 'none arrived'}")
 
 
 def mask_pixels(message: Image) -> np.ndarray:
@@ -248,6 +301,21 @@ def packed_pixels(message: Image, encoding: str) -> np.ndarray:
     return view_raw(message.data, encoding, height, width, message.step)
 
 
+def never_received(expected: int, statuses: dict[str, Any]) -> int | None:
+    """How many of ``expected`` images the node under test did not receive, by its diagnostics.
+
+    None if that is unknown: nothing is expected, or no camera reported.
+    """
+    received = [
+        int(status["values"]["received"])
+        for status in statuses.values()
+        if str(status["values"].get("received", "")).isdecimal()
+    ]
+    if not expected or not received:
+        return None
+    return max(0, expected - sum(received))
+
+
 def plain_status(status: Any, masks: int) -> dict[str, Any]:
     """A DiagnosticStatus as JSON values, with the number of masks that arrived before it."""
     level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
@@ -259,6 +327,23 @@ def plain_status(status: Any, masks: int) -> dict[str, Any]:
         "values": values,
         "masks_before": masks,
     }
+
+
+def help_text() -> str:
+    """What ``--help`` prints."""
+    sections = {
+        "subscribes": [
+            Entry("mask_topic", "sensor_msgs/Image mono8", "masks"),
+            Entry("labels_topic", "Image, or CompressedImage on TOPIC/compressed", "true ids"),
+            Entry("label_names_topic", "std_msgs/String", "names and colours of the classes"),
+            Entry("overlay_topic", "sensor_msgs/Image rgb8", "overlays, if they are recorded"),
+            Entry("/diagnostics", "diagnostic_msgs/DiagnosticArray", "the node's diagnostics"),
+        ],
+        "parameters": [
+            Entry(name, json.dumps(default), text) for name, (default, text) in PARAMETERS.items()
+        ],
+    }
+    return usage("evaluation_node", SUMMARY, sections)
 
 
 def run(arguments: list[str] | None, stop: threading.Event) -> int:

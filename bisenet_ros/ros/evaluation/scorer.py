@@ -30,7 +30,7 @@ class ScoredFrame:
 
     Attributes:
         stamp: header stamp, ns.
-        age_ms: from stamp to arrival, on the node's clock.
+        age_ms: from stamp to arrival, on the node's clock; None before sim time has begun.
         arrived_s: arrival time, seconds after the first mask's.
         width, height, encoding, frame_id: as in the message.
         classes: number of classes present in mask or label.
@@ -39,7 +39,7 @@ class ScoredFrame:
     """
 
     stamp: int
-    age_ms: float
+    age_ms: float | None
     arrived_s: float
     width: int
     height: int
@@ -100,6 +100,7 @@ class Scorer:
         self.frames: deque[ScoredFrame] = deque(maxlen=max_frames)
         self._pending_masks = PendingImages(pending_bytes)
         self._pending_labels = PendingImages(pending_bytes)
+        self._label_stamps: deque[int] = deque(maxlen=max_frames)
         self._first_s = self._last_s = 0.0
 
     def add_mask(self, mask: np.ndarray, frame: ScoredFrame) -> None:
@@ -117,6 +118,7 @@ class Scorer:
     def add_label(self, stamp: int, label: np.ndarray) -> None:
         """Count a label: ids (H, W) uint8, or the bytes (n,) of a PNG, decoded when needed."""
         self.labels += 1
+        self._label_stamps.append(stamp)
         mask = self._pending_masks.take(stamp)
         if mask is None or mask.frame is None:
             self._pending_labels.put(stamp, PendingImage(label))
@@ -126,6 +128,17 @@ class Scorer:
     def refuse(self, reason: str) -> None:
         """Count a message that cannot be used."""
         self.refused[reason] += 1
+
+    def label_offset_ms(self) -> float | None:
+        """How far the nearest label of a mask without one is, in ms, median; None if none is."""
+        masks = np.array(list(self._pending_masks.images), np.int64)
+        labels = np.sort(np.array(self._label_stamps, np.int64))
+        if not masks.size or not labels.size:
+            return None
+        after = np.minimum(np.searchsorted(labels, masks), labels.size - 1)
+        before = np.maximum(after - 1, 0)
+        nearest = np.minimum(np.abs(labels[after] - masks), np.abs(labels[before] - masks))
+        return float(np.median(nearest)) / 1e6
 
     def _score(self, frame: ScoredFrame, mask: np.ndarray, label: np.ndarray) -> None:
         try:
@@ -159,8 +172,8 @@ class Scorer:
         """Counts and scores as JSON values, with None for undefined ones."""
         n = len(labels) if labels else self._classes_seen()
         result = self.scores(n)
-        ages = np.array([frame.age_ms for frame in self.frames])
-        ours = ages.size > 0 and bool(np.all(np.abs(ages) < FOREIGN_CLOCK_MS))
+        ages = [f.age_ms for f in self.frames if f.age_ms is not None]
+        ages = [age for age in ages if abs(age) < FOREIGN_CLOCK_MS]
         span = self._last_s - self._first_s
         return {
             "masks": self.masks,
@@ -171,8 +184,8 @@ class Scorer:
             "refused": dict(self.refused),
             "unknown_label_pixels": int(self.confusion[n:].sum()),
             "output_fps": (self.masks - 1) / span if span > 0 else None,
-            "age_ms_p50": float(np.percentile(ages, 50)) if ours else None,
-            "age_ms_p95": float(np.percentile(ages, 95)) if ours else None,
+            "age_ms_p50": float(np.percentile(ages, 50)) if ages else None,
+            "age_ms_p95": float(np.percentile(ages, 95)) if ages else None,
             "miou": defined(result.miou),
             "pixel_accuracy": defined(result.pixel_accuracy),
             "per_class": per_class(result, class_names(labels, n)),

@@ -22,7 +22,7 @@ def declare(node: Node) -> Parameters:
         default = getattr(Parameters(), name)
         # rclpy cannot infer the type of an empty list, so it is declared as one empty string.
         given = node.declare_parameter(
-            name, [""] if isinstance(default, list) else default, descriptor(name)
+            name, [""] if default == [] else default, descriptor(name)
         ).value
         values[name] = checked(name, given)
     return Parameters(**values)
@@ -36,7 +36,7 @@ def descriptor(name: str) -> ParameterDescriptor:
         text += f" (one of {expected(name)})"
     result = ParameterDescriptor(description=text)
     # YAML reads «rate: 15» as an integer; that must not be rejected.
-    result.dynamic_typing = isinstance(default, float)
+    result.dynamic_typing = isinstance(default, float) or metadata["single"]
     low, high = metadata["low"], metadata["high"]
     if isinstance(default, float):
         result.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bisenet_ros.inference import Segmenter
+from bisenet_ros.label_map import LabelMap
+from bisenet_ros.labels import LabelSet
 
 STEPS = (1.0, 0.75, 0.5)  # of both sides of the network's input
 MIN_BATCHES = 10  # before any decision
@@ -88,15 +90,24 @@ class ResolutionController:
 
 @dataclass(frozen=True)
 class Models:
-    """One model per size of the controller; replaced as a unit, so that the two always match."""
+    """One model per size of the controller, and the label map that was read for their classes.
+
+    Replaced as a unit, so that all of it always matches.
+    """
 
     models: list[Segmenter]
     controller: ResolutionController
+    label_map: LabelMap | None = None
 
     @property
     def current(self) -> Segmenter:
         """The model at the current size."""
         return self.models[self.controller.index]
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the ids of the masks mean."""
+        return self.models[0].labels if self.label_map is None else self.label_map.labels
 
 
 def resolution_steps(size: tuple[int, int], multiple: int = 32) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -48,6 +49,7 @@ def camera_status(
     stale_after: float,
     warning: str = "",
     enabled: bool = True,
+    more: Mapping[str, object] | None = None,
 ) -> DiagnosticStatus:
     """The status of one camera.
 
@@ -60,11 +62,13 @@ def camera_status(
         stale_after: seconds without input before the camera is STALE.
         warning: why images may not arrive; sets the level to WARN.
         enabled: whether the node processes frames; if not, no output is expected.
+        more: values of the camera's other outputs.
     """
     report = statistics.report(now)
     values: dict[str, object] = {"target_fps": target_fps, **report}
     values["lost_share"] = statistics.lost_share(now)
     values["last_reject_reason"] = statistics.last_reject_reason
+    values.update(more or {})
     level, message = _camera_level(
         report, statistics, now, target_fps, stale_after, warning, enabled
     )

@@ -5,35 +5,41 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cv2
-import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_msgs.msg import Header
 
 from bisenet_ros.checkpoints import fingerprint
 from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.inference import Segmenter
+from bisenet_ros.projection.rotation import quarter_turns
 from bisenet_ros.ros.parameters.declare import declare
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, check_together, checked
 from bisenet_ros.ros.segmentation import labels
-from bisenet_ros.ros.segmentation.adaptive_resolution import (
-    Models,
-    ResolutionController,
-    resolution_steps,
-)
+from bisenet_ros.ros.segmentation.adaptive_resolution import Models
 from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame, camera_names
+from bisenet_ros.ros.segmentation.camera_pose import CameraPose, TransformListener, find_pose
 from bisenet_ros.ros.segmentation.diagnostics import ModelFacts, camera_status, model_status
+from bisenet_ros.ros.segmentation.ground import class_costs, grid_of
+from bisenet_ros.ros.segmentation.model_loading import (
+    load_label_map,
+    load_models,
+    model_values,
+)
+from bisenet_ros.ros.segmentation.projections import ProjectionThread
 from bisenet_ros.ros.segmentation.release_memory import release_memory
 from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
 from bisenet_ros.ros.segmentation.services import Services
+from bisenet_ros.ros.segmentation.topics import ImageTopic, check_not_own, image_topics
 from bisenet_ros.ros.segmentation.worker import Worker
 
 SUBSCRIBE_PERIOD = 0.25  # seconds between checks of the cameras' publishers
@@ -56,6 +62,8 @@ class SegmentationNode(LifecycleNode):
         self.cameras: dict[str, Camera] = {}
         self.scheduler: Scheduler[ReceivedFrame] | None = None
         self.worker: Worker | None = None
+        self.projection: ProjectionThread | None = None
+        self._transforms = TransformListener(self)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._jumps: object | None = None  # kept alive, or the callback would be unregistered
         self.started = time.monotonic()
@@ -63,7 +71,10 @@ class SegmentationNode(LifecycleNode):
             self.parameters: Parameters = declare(self)
         except ParameterException as error:
             raise ArgumentError(" ".join(str(error).split())) from error
-        check_together(self.parameters)
+        _check(self.parameters)
+        self._rotation_problem = _rotation_problem(self.parameters)
+        if self._rotation_problem:
+            self.get_logger().warning(self._rotation_problem)
         self.add_on_set_parameters_callback(self._set_parameters)
         self.enabled = True
         self.callback_errors = 0
@@ -80,9 +91,10 @@ class SegmentationNode(LifecycleNode):
         """Load and warm up the model and advertise the outputs."""
         self.failure = None
         try:
-            check_together(self.parameters)
-            self._use(self._load(self.parameters))
-            self._create_cameras()
+            _check(self.parameters)
+            topics = image_topics(self, self.parameters)
+            self._use(load_models(self.parameters), self.parameters)
+            self._create_cameras(topics)
         except BisenetError as error:
             return self._fail_configure(error)
         except Exception as error:  # rclpy would swallow it: GPU out of memory, bad driver, a bug
@@ -137,36 +149,12 @@ class SegmentationNode(LifecycleNode):
         models = self.models
         return None if models is None else models.current
 
-    def _load(self, parameters: Parameters) -> Models:
-        """The model at its input size and, if adaptive, at smaller ones; all warmed up."""
-        if parameters.threads:
-            torch.set_num_threads(parameters.threads)
-            cv2.setNumThreads(parameters.threads)
-
-        def load(size: tuple[int, int] | None) -> Segmenter:
-            return Segmenter(
-                parameters.weights,
-                parameters.device,
-                parameters.precision,
-                parameters.engine,
-                size,
-            )
-
-        models = [load(parameters.input_size)]
-        trained = None if parameters.any_input_size else parameters.input_size
-        models[0].check(parameters.num_classes, trained)
-        if parameters.adaptive:
-            models += [load(size) for size in resolution_steps(models[0].input_size)[1:]]
-        for model in models:
-            model.warm_up(len(parameters.topics()))
-        return Models(models, ResolutionController([model.input_size for model in models]))
-
-    def _use(self, models: Models) -> None:
+    def _use(self, models: Models, parameters: Parameters) -> None:
         """Use these models from the next batch on and publish their labels."""
         segmenter = models.current
         weights = f"{segmenter.weights.name} {fingerprint(segmenter.weights)}"
         # The model last: whatever fails before it leaves the old one running under its own labels.
-        self._labels.publish(segmenter.labels, self.parameters.confidence_threshold)
+        self._labels.publish(models.labels, parameters.confidence_threshold)
         self._weights, self.models = weights, models
         self.get_logger().info(f"engine {segmenter.engine.name}: {segmenter.engine.why}")
         if segmenter.compute.fallback:
@@ -180,22 +168,25 @@ class SegmentationNode(LifecycleNode):
 
     # -- cameras and worker ------------------------------------------------------------------
 
-    def _create_cameras(self) -> None:
-        topics = self._topics()
-        names = camera_names(topics)
+    def _create_cameras(self, topics: list[ImageTopic]) -> None:
+        names = camera_names([topic.base for topic in topics])
         for name, topic in zip(names, topics, strict=True):
             prefix = "~" if len(topics) == 1 else f"~/{name}"
             self.cameras[name] = Camera(
-                self, name, topic, prefix, self.parameters, self._submit, self.now
+                self,
+                name,
+                topic,
+                prefix,
+                self.parameters,
+                self._submit,
+                self.now,
+                self._find_pose,
+                len(self.cameras),
             )
+        check_not_own(self, topics)
 
-    def _topics(self) -> list[str]:
-        """The camera topics; remapping ``image`` selects a single camera, as in other nodes."""
-        default = f"{self.get_namespace().rstrip('/')}/image"
-        resolved = self.resolve_topic_name("image")
-        if not self.parameters.image_topics and resolved != default:
-            return [resolved]
-        return self.parameters.topics()
+    def _find_pose(self, header: Header, parameters: Parameters) -> CameraPose:
+        return find_pose(header, parameters, self._transforms.buffer, len(self.cameras))
 
     def _submit(self, camera: str, frame: ReceivedFrame) -> bool | None:
         scheduler = self.scheduler
@@ -212,21 +203,29 @@ class SegmentationNode(LifecycleNode):
                 min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)
             )
             self._jumps = self.get_clock().create_jump_callback(
-                any_jump, post_callback=lambda _: scheduler.wake()
+                any_jump, post_callback=lambda jump: self._clock_jumped(jump, scheduler)
             )
         else:
             scheduler = Scheduler(names, rate)
         self.scheduler = scheduler
+        projections = [camera.projections for camera in self.cameras.values()]
+        self.projection = ProjectionThread(projections, self.now, self.callback_failed)
         self.worker = Worker(
             scheduler,
             self.cameras,
-            self._model,
+            self._models,
             lambda: self.parameters,
             self.now,
             self._batch_done,
             self.get_logger(),
             self._pool,
         )
+
+    def _clock_jumped(self, jump: TimeJump, scheduler: Scheduler[ReceivedFrame]) -> None:
+        scheduler.wake()
+        if jump.delta.nanoseconds < 0:
+            # A recording starts again. TF keeps the future and drops the past: begin anew.
+            self._transforms.listen(False)
 
     def _batch_done(self, seconds: float) -> None:
         models, rate = self.models, self.parameters.rate
@@ -242,8 +241,11 @@ class SegmentationNode(LifecycleNode):
         idle = True
         if self.worker is not None:
             idle = self.worker.stop()
+        if self.projection is not None:
+            idle = self.projection.stop() and idle
+        self._transforms.listen(False)
         self._drop_pending()
-        self.worker = self.scheduler = self._jumps = None
+        self.worker = self.scheduler = self.projection = self._jumps = None
         return idle
 
     def _drop_pending(self) -> None:
@@ -259,9 +261,9 @@ class SegmentationNode(LifecycleNode):
         self.models = None
         release_memory()
 
-    def _model(self) -> Segmenter:
-        assert self.segmenter is not None
-        return self.segmenter
+    def _models(self) -> Models:
+        assert self.models is not None
+        return self.models
 
     # -- parameters --------------------------------------------------------------------------
 
@@ -273,15 +275,36 @@ class SegmentationNode(LifecycleNode):
                 if self.cameras and not FIELDS[name].metadata["live"]:
                     raise ArgumentError(f"{name} cannot change while configured; run cleanup first")
             changed = dataclasses.replace(self.parameters, **own)
-            check_together(changed)
-            if "weights" in own and self.segmenter is not None:
-                self._swap_model(changed)
+            _check(changed)
+            if "rotation" in own and (problem := _rotation_problem(changed)):
+                raise ArgumentError(problem)
+            self._apply(own, changed)
         except BisenetError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.parameters = changed
+        self._rotation_problem = _rotation_problem(changed)
         if "rate" in own and self.scheduler is not None:
             self.scheduler.set_rate(changed.rate)
         return SetParametersResult(successful=True)
+
+    def _apply(self, names: Container[str], changed: Parameters) -> None:
+        """Load what the changed parameters name; BisenetError leaves everything as it was."""
+        models = self.models
+        if models is None:
+            return
+        if "weights" in names:
+            self._swap_model(changed)
+        elif "label_map" in names:
+            label_map = load_label_map(changed, models.models[0].labels)
+            models = dataclasses.replace(models, label_map=label_map)
+            self._labels.publish(models.labels, changed.confidence_threshold)
+            self.models = models
+        elif "confidence_threshold" in names:
+            self._labels.publish(models.labels, changed.confidence_threshold)
+        if "ground_costs" in names:
+            class_costs(changed.ground_costs, self._models().labels.names)
+            for camera in self.cameras.values():
+                camera.projections.ground.forget_costs()
 
     def _swap_model(self, parameters: Parameters) -> None:
         """Load while the current model keeps running, then replace it between two batches.
@@ -290,7 +313,7 @@ class SegmentationNode(LifecycleNode):
         which would delay frames too.
         """
         try:
-            self._use(self._load(parameters))
+            self._use(load_models(parameters), parameters)
         except BisenetError:
             raise
         except Exception as error:  # a full GPU, a runtime that refuses the network, a bug
@@ -310,7 +333,12 @@ class SegmentationNode(LifecycleNode):
         """Reload the weights file while the current model keeps running."""
         if self.segmenter is None:
             raise BisenetError("no model is loaded; configure the node first")
-        self._swap_model(self.parameters)
+        try:
+            self._swap_model(self.parameters)
+        except BisenetError as error:
+            # The caller may be a button that shows no answer.
+            self.get_logger().error(f"reload failed, the model in use stays: {error}")
+            raise
         return f"loaded {self._weights}"
 
     def callback_failed(self, error: BaseException) -> None:
@@ -332,6 +360,8 @@ class SegmentationNode(LifecycleNode):
         if self.worker is not None:
             for camera in self.cameras.values():
                 camera.subscribe()
+            wanted = any(camera.projections.ground.wanted for camera in self.cameras.values())
+            self._transforms.listen(wanted and self.parameters.ground_pose != "parameters")
 
     def _publish_diagnostics(self) -> None:
         array = DiagnosticArray()
@@ -347,8 +377,13 @@ class SegmentationNode(LifecycleNode):
                     now,
                     self.parameters.rate,
                     self.parameters.stale_after,
-                    camera.warning,
+                    "; ".join(filter(None, (self._rotation_problem, camera.warnings))),
                     self.enabled,
+                    {
+                        "rotation": self.parameters.rotation_of(camera.index),
+                        **camera.connection(),
+                        **camera.projections.values(),
+                    },
                 )
                 for camera in self.cameras.values()
             ]
@@ -372,19 +407,23 @@ class SegmentationNode(LifecycleNode):
             "uptime_s": f"{time.monotonic() - self.started:.1f}",
             "callback_errors": str(self.callback_errors),
         }
-        segmenter = self.segmenter
-        if segmenter is None:
+        models = self.models
+        if models is None:
             return values
-        height, width = segmenter.input_size
-        device = segmenter.compute.device
-        used = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-        return {
-            "device": str(device),
-            "precision": segmenter.compute.precision,
-            "engine": segmenter.engine.name,
-            "weights": self._weights,
-            "num_classes": str(len(segmenter.labels)),
-            "input_size": f"{width}x{height}",
-            "gpu_memory_mb": f"{used / 2**20:.1f}",
-            **values,
-        }
+        return {**model_values(models, self._weights, self.parameters.label_map), **values}
+
+
+def _check(parameters: Parameters) -> None:
+    """ArgumentError if parameters contradict each other."""
+    check_together(parameters)
+    grid_of(parameters)
+
+
+def _rotation_problem(parameters: Parameters) -> str:
+    """Why images are not rotated as asked; empty if they are."""
+    try:
+        for degrees in parameters.rotation:
+            quarter_turns(degrees)
+    except ArgumentError as error:
+        return f"{error}; that camera's images are not rotated"
+    return ""

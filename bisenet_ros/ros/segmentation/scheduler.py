@@ -18,7 +18,7 @@ Frame = TypeVar("Frame")
 
 NANO = 1_000_000_000
 MAX_WAIT_S = 1.0  # so that no rate and no clock can make the worker wait for ever
-STALLED_S = 0.5  # wall seconds without a change after which a clock counts as stopped
+STALLED_S = 0.5  # wall seconds without a newer clock or frame after which a recording has ended
 
 
 @dataclass
@@ -26,6 +26,7 @@ class _Slot(Generic[Frame]):
     """A camera's pending frame, and the last tick in which one of its frames was served."""
 
     frame: Frame | None = None
+    since: float = 0.0  # wall time of its arrival
     served: int | None = None
 
 
@@ -61,7 +62,7 @@ class Scheduler(Generic[Frame]):
         with self._changed:
             slot = self._slots[camera]
             superseded = slot.frame is not None
-            slot.frame = frame
+            slot.frame, slot.since = frame, time.monotonic()
             self._changed.notify()
         return superseded
 
@@ -123,21 +124,27 @@ class Scheduler(Generic[Frame]):
         return int((self._now() - self._origin) * self._rate / NANO)
 
     def _due(self) -> list[tuple[str, Frame]]:
-        tick, stalled = self._tick(), self._stalled()
+        tick, ended = self._tick(), time.monotonic() - STALLED_S
+        stood_since = self._clock_stood_since()
         batch = []
         for camera, slot in self._slots.items():
+            last = max(slot.since, stood_since) <= ended
             # `!=`, not `<`: frames must keep flowing after the clock has jumped back.
-            if slot.frame is not None and (not self._rate or stalled or slot.served != tick):
+            if slot.frame is not None and (not self._rate or last or slot.served != tick):
                 batch.append((camera, slot.frame))
                 slot.frame, slot.served = None, tick
         return batch
 
-    def _stalled(self) -> bool:
-        """Whether sim time stands still: then no tick will come for the last frame of a bag."""
-        now, wall = self._now(), time.monotonic()
+    def _clock_stood_since(self) -> float:
+        """Wall time since which the clock has stood still.
+
+        Sim time stops with its recording, and then no tick comes for the last frame: it is served
+        when neither clock nor frames have come for a while. While frames come, they wait.
+        """
+        now = self._now()
         if self._wall or now != self._clock_changed[0]:
-            self._clock_changed = (now, wall)
-        return wall - self._clock_changed[1] >= STALLED_S
+            self._clock_changed = (now, time.monotonic())
+        return self._clock_changed[1]
 
     def _until_tick(self) -> float | None:
         """Seconds to the next look at the clock if a frame is pending."""

@@ -9,9 +9,11 @@ import numpy as np
 
 from bisenet_ros.inference.result import STAGES
 
+PROJECTIONS = ("ground", "points")  # computed after a mask was published
 WINDOW = 5.0  # seconds covered by rates and percentiles
 MAX_STEP = 2.0  # seconds between stamps; beyond it the camera paused or a bag restarted
 MIN_STEPS = 8  # between stamps, needed to estimate a camera's period
+DAY_S = 86_400.0  # an age beyond it means that stamps are from another clock
 MAX_EVENTS = 4096  # kept per window; more than WINDOW seconds at any camera's rate
 # Every received frame is in exactly one of the others but the last.
 COUNTS = (
@@ -76,9 +78,11 @@ class CameraStatistics:
         self._steps = Window(now)
         self._last_stamp = 0.0
         self._stages = {stage: Window(now) for stage in ("wait", *STAGES)}
+        self._projections = {name: Window(now) for name in PROJECTIONS}
         self.counts: Counter[str] = Counter()
         self.last_reject_reason = ""
         self.last_input: float | None = None
+        self.clock_offset = 0.0  # seconds, of the latest age if that is more than a day; else 0
 
     def received(self, now: float, stamp: float = 0.0) -> None:
         """A message arrived, valid or not; ``stamp`` is its header stamp in seconds, 0 if unset."""
@@ -139,7 +143,8 @@ class CameraStatistics:
 
         Args:
             now: seconds of the node's clock.
-            age: seconds from the frame's stamp to now; None if the frame has no stamp.
+            age: seconds from the frame's stamp to now; None if the frame has no stamp. More than
+                a day means that the stamps are from another clock; it is not an age then.
             stages: milliseconds spent in ``wait`` (from callback to worker) and each of ``STAGES``.
             late: whether the frame took longer than a period.
         """
@@ -148,10 +153,17 @@ class CameraStatistics:
             self.counts["pending"] -= 1
             self.counts["deadline_misses"] += late
             self._outputs.add(now)
-            if age is not None:
+            foreign = age is not None and abs(age) > DAY_S
+            self.clock_offset = age if foreign and age is not None else 0.0
+            if age is not None and not foreign:
                 self._ages.add(now, 1e3 * age)
             for stage, milliseconds in stages.items():
                 self._stages[stage].add(now, milliseconds)
+
+    def projected(self, name: str, now: float, milliseconds: float) -> None:
+        """One of ``PROJECTIONS`` was published, and took this long."""
+        with self._lock:
+            self._projections[name].add(now, milliseconds)
 
     def report(self, now: float) -> dict[str, float]:
         """Rates in frames per second, ages and stage times in milliseconds, counters."""
@@ -164,5 +176,8 @@ class CameraStatistics:
                 **rates,
                 **{name: self.counts[name] for name in COUNTS},
                 **{f"frame_age_ms_p{p}": age for p, age in zip((50, 95, 99), ages, strict=True)},
-                **{f"{s}_ms_p50": w.percentiles(now, 50)[0] for s, w in self._stages.items()},
+                **{
+                    f"{name}_ms_p50": window.percentiles(now, 50)[0]
+                    for name, window in (*self._stages.items(), *self._projections.items())
+                },
             }

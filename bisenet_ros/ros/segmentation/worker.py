@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bisenet_ros.errors import DataError, NonFiniteOutput
-from bisenet_ros.inference import Result, Segmenter
+from bisenet_ros.inference import Result
 from bisenet_ros.inference.image_encodings import Pixels
 from bisenet_ros.ros import messages
 from bisenet_ros.ros.parameters.definition import Parameters
+from bisenet_ros.ros.segmentation.adaptive_resolution import Models
 from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame
 from bisenet_ros.ros.segmentation.scheduler import Scheduler
+from bisenet_ros.ros.segmentation.segmented_frame import SegmentedFrame
 
 RESTART_S = 0.2  # between a failure of the thread itself and its next attempt
 
@@ -36,7 +38,7 @@ class Worker:
     Args:
         scheduler: hands out frames.
         cameras: by name.
-        segmenter: called once per batch; returns the model to use.
+        models: called once per batch; returns the model to use and its label map.
         parameters: called once per batch; returns the current parameters.
         now: seconds on the node's clock.
         done: called with the duration of each batch in seconds, publishing included.
@@ -49,7 +51,7 @@ class Worker:
         self,
         scheduler: Scheduler[ReceivedFrame],
         cameras: dict[str, Camera],
-        segmenter: Callable[[], Segmenter],
+        models: Callable[[], Models],
         parameters: Callable[[], Parameters],
         now: Callable[[], float],
         done: Callable[[float], None],
@@ -57,7 +59,7 @@ class Worker:
         pool: Executor,
     ) -> None:
         self.scheduler, self.cameras = scheduler, cameras
-        self.segmenter, self.parameters = segmenter, parameters
+        self.models, self.parameters = models, parameters
         self.now, self.done, self.logger = now, done, logger
         self.failures = 0  # consecutive
         self.last_failure = ""
@@ -107,13 +109,14 @@ class Worker:
     def _segment(self, decoded: list[DecodedFrame], started: float) -> None:
         parameters = self.parameters()
         try:
-            results = self.segmenter()(
+            models = self.models()
+            results = models.current(
                 [d.pixels.image for d in decoded],
                 [d.pixels.order for d in decoded],
-                [d.camera.requested_outputs(parameters) for d in decoded],
+                [d.camera.requested_outputs(parameters, models.label_map) for d in decoded],
             )
             for item, result in zip(tuple(decoded), results, strict=True):
-                self._publish(item, result, parameters, started)
+                self._publish(item, result, models, parameters, started)
                 decoded.remove(item)
             self.failures = 0
             self.done(time.perf_counter() - started)
@@ -121,10 +124,19 @@ class Worker:
             self._failed(decoded, error)
 
     def _publish(
-        self, item: DecodedFrame, result: Result, parameters: Parameters, started: float
+        self,
+        item: DecodedFrame,
+        result: Result,
+        models: Models,
+        parameters: Parameters,
+        started: float,
     ) -> None:
         before = time.perf_counter()
-        item.camera.publish(item.frame, result, parameters)
+        header = item.frame.message.header
+        frame = SegmentedFrame(
+            header, item.pixels, result.mask, result.confidence, models.labels, parameters
+        )
+        item.camera.publish(frame, result.overlay)
         after, now = time.perf_counter(), self.now()
         stages = {
             "wait": 1e3 * (started - item.frame.received),
@@ -157,6 +169,9 @@ class Worker:
 
 
 def age(frame: ReceivedFrame, now: float) -> float | None:
-    """Seconds from the frame's stamp to ``now``; None if the camera sets no stamp."""
+    """Seconds from the frame's stamp to ``now``; None if the camera sets no stamp.
+
+    Nor is there an age while ``now`` is 0, as it is under sim time before the first /clock.
+    """
     seconds = messages.stamp_ns(frame.message.header.stamp) * 1e-9
-    return now - seconds if seconds else None
+    return now - seconds if seconds and now else None

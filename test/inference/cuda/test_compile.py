@@ -20,6 +20,7 @@ POINTERS = {
     "logits": "*{half}",
     "raw": "*u8",
     "palette": "*u8",
+    "groups": "*u8",
     "mask_out": "*u8",
     "confidence_out": "*u8",
     "overlay_out": "*u8",
@@ -56,7 +57,7 @@ def fresh_cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("capability", [ORIN, HOPPER])
-@pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
+@pytest.mark.parametrize("half", ["fp16", "bf16", "fp32", "u8"])
 def test_preprocess_compiles(capability, half):
     from bisenet_ros.inference.cuda import kernels
 
@@ -65,11 +66,14 @@ def test_preprocess_compiles(capability, half):
 
 @pytest.mark.parametrize("capability", [ORIN, HOPPER])
 @pytest.mark.parametrize("half", ["fp16", "bf16", "fp32"])
-@pytest.mark.parametrize("probable", [False, True])
-def test_classify_compiles_and_rounds_as_written(capability, half, probable):
+@pytest.mark.parametrize(
+    ("probable", "grouped"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_classify_compiles_and_rounds_as_written(capability, half, probable, grouped):
     from bisenet_ros.inference.cuda import kernels
 
-    constants = {"CLASSES": 19, "WITH_PROBABILITY": probable, "BLOCK": kernels.BLOCK}
+    constants = {"CLASSES": 19, "WITH_PROBABILITY": probable, "GROUPED": grouped}
+    constants["BLOCK"] = kernels.BLOCK
     ptx = compile_for(kernels._classify_kernel, capability, half, "fp32", constants)
     assert "fma.rn.f32" not in ptx  # a product and a sum in one rounding: not what plain.py does
     assert ".local" not in ptx  # nothing spilled to memory

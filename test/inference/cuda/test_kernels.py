@@ -3,6 +3,7 @@
 Without a GPU and outside the interpreter this file is not collected; test_interpreter.py runs it.
 """
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,13 @@ from bisenet_ros.checkpoints import load
 from bisenet_ros.inference.cuda import backend, kernels, plain
 from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.cuda.plain import ClassifyOutputs
-from bisenet_ros.inference.cuda.tables import normalisation_table, resize_grid, upsample_grid
+from bisenet_ros.inference.cuda.tables import (
+    as_camera,
+    byte_table,
+    normalisation_table,
+    resize_grid,
+    upsample_grid,
+)
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.result import OutputRequest
 
@@ -41,16 +48,19 @@ def check_fit(device, source, target, padded, order, dtype):
     assert torch.equal(ours, theirs)
 
 
-def check_classify(device, classes, source, size, order, dtype, threshold, alpha, parts):
+def check_classify(
+    device, classes, source, size, order, dtype, threshold, alpha, parts, turns=0, groups=None
+):
     torch.manual_seed(classes)
     random = np.random.default_rng(0)
     logits = channels_last(classes, *source, dtype=dtype, device=device) * 3
     raw = torch.from_numpy(random.integers(0, 256, (*size, 3), np.uint8)).to(device)
     palette = torch.from_numpy(random.integers(0, 256, (256, 3), np.uint8)).to(device)
-    grid = upsample_grid(source, size, device)
+    grid = upsample_grid(source, size, device, turns)
+    seen = as_camera(logits, turns)
     ours, theirs = (empty(size, parts, device) for _ in range(2))
-    kernels.classify(logits, raw, grid, palette, order, threshold, alpha, ours)
-    plain.classify(logits, raw, grid, palette, order, threshold, alpha, theirs)
+    kernels.classify(seen, raw, grid, palette, order, threshold, alpha, ours, groups)
+    plain.classify(seen, raw, grid, palette, order, threshold, alpha, theirs, groups)
     if threshold == 0:
         assert torch.equal(ours.mask, theirs.mask)
     else:  # the last bits of exp may put a pixel on the other side
@@ -114,6 +124,48 @@ def test_classify(device, slow_scores, assert_same_class, classes, size, dtype):
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_classify_with_any_request(device, parts, threshold, order):
     check_classify(device, 5, (2, 3), (4, 270), order, torch.float16, threshold, 0.5, parts)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_rotated_cameras(device, turns):
+    source, target, padded = (31, 37), (16, 24), (20, 32)
+    raw = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*source, 3), np.uint8))
+    raw = raw.to(device)
+    table = normalisation_table((0.4, 0.5, 0.6), (0.2, 0.3, 0.25), torch.float16).to(device)
+    grid = resize_grid(source, target, padded, device, turns)
+    ours = channels_last(3, *padded, dtype=torch.float16, device=device)
+    theirs = channels_last(3, *padded, dtype=torch.float16, device=device)
+    kernels.preprocess(raw, as_camera(ours, turns), grid, table, "rgb")
+    plain.preprocess(raw, as_camera(theirs, turns), grid, table, "rgb")
+    assert torch.equal(ours, theirs)
+    parts = ("confidence", "overlay")
+    check_classify(device, 5, (2, 3), (11, 23), "rgb", torch.float16, 0.0, 0.5, parts, turns)
+
+
+@pytest.mark.parametrize("parts", [(), ("confidence", "overlay")])
+@pytest.mark.parametrize("threshold", [0.0, 0.45])
+def test_classify_with_groups(device, parts, threshold):
+    groups = torch.full((256,), 255, dtype=torch.uint8, device=device)
+    groups[:4] = torch.tensor([1, 0, 1, 0])  # class 4 is in none
+    for unlabelled in (255, 1):
+        groups[255] = unlabelled
+        out, _ = check_classify(
+            *(device, 5, (2, 3), (4, 270), "rgb", torch.float16, threshold, 0.5, parts),
+            groups=groups,
+        )
+        assert set(out.mask.unique().tolist()) <= {0, 1, 255}
+        if out.confidence is not None:
+            assert not out.confidence[out.mask == 255].any()
+
+
+def test_shrinking_bytes_is_opencvs(device):
+    raw = np.random.default_rng(0).integers(0, 256, (30, 44, 3), np.uint8)
+    small = torch.empty(15, 22, 3, dtype=torch.uint8, device=device)
+    grid = resize_grid((30, 44), (15, 22), (15, 22), device)
+    there = torch.from_numpy(raw).to(device)
+    kernels.preprocess(there, small.permute(2, 0, 1), grid, byte_table().to(device), "bgr")
+    expected = cv2.resize(raw, (22, 15), interpolation=cv2.INTER_LINEAR)[..., ::-1]
+    assert np.array_equal(small.cpu().numpy(), expected)
 
 
 @SLOW

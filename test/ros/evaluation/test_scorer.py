@@ -120,4 +120,34 @@ def test_rate_and_ages():
     assert report["age_ms_p50"] == 20.0
     assert report["age_ms_p95"] == pytest.approx(38.0)
     scorer.add_mask(ids(0), frame(9, age_ms=1e11))  # a bag's stamp against today's clock
-    assert scorer.report(LABELS)["age_ms_p50"] is None
+    scorer.add_mask(ids(0), frame(10, age_ms=None))  # before the first /clock
+    assert scorer.report(LABELS)["age_ms_p50"] == 20.0
+
+
+def test_the_distance_to_the_nearest_label_is_known():
+    scorer = Scorer()
+    assert scorer.label_offset_ms() is None
+    for stamp in (1_000_000, 101_000_000, 205_000_000):
+        scorer.add_mask(ids(0), frame(stamp))
+    assert scorer.label_offset_ms() is None
+    for stamp in (0, 101_000_000, 200_000_000):  # one fits
+        scorer.add_label(stamp, ids(1))
+    assert scorer.label_offset_ms() == pytest.approx((1 + 5) / 2)
+
+
+STAMPS = st.lists(st.integers(0, 10**10), max_size=9, unique=True)
+
+
+@given(STAMPS, STAMPS)
+def test_the_nearest_label_is_the_nearest(masks, labels):
+    scorer = Scorer()
+    for stamp in labels:
+        scorer.add_label(stamp, ids(1))
+    left = set(masks) - set(labels)
+    for stamp in masks:
+        scorer.add_mask(ids(0), frame(stamp))
+    if left and labels:
+        plain = np.median([min(abs(m - n) for n in labels) for m in left]) / 1e6
+        assert scorer.label_offset_ms() == pytest.approx(plain)
+    else:
+        assert scorer.label_offset_ms() is None

@@ -201,3 +201,21 @@ def test_drained_frames_are_named_and_gone():
     scheduler.submit("b", 1)
     assert scheduler.drain() == ["b"]
     assert scheduler.next_batch(timeout_s=0.0) == []
+
+
+def test_a_clock_that_stands_serves_the_last_frame_but_none_before(clock, monkeypatch):
+    """Wall time moves by hand, too: frames every 0.2 s under a clock that has long stopped."""
+    wall = [100.0]
+    monkeypatch.setattr("bisenet_ros.ros.segmentation.scheduler.time.monotonic", lambda: wall[0])
+    scheduler = Scheduler(["a"], 10, clock, wall=False)
+    scheduler.submit("a", 0)
+    assert at_once(scheduler) == [("a", 0)]
+    wall[0] += 60
+    for frame in range(1, 9):
+        scheduler.submit("a", frame)
+        assert at_once(scheduler) == []
+        wall[0] += 0.2
+    assert at_once(scheduler) == []
+    wall[0] += 0.3
+    assert at_once(scheduler) == [("a", 8)]
+    assert at_once(scheduler) == []
