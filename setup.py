@@ -22,6 +22,7 @@ EXTRAS = {
         "ros-std-srvs",
         "ros-diagnostic-msgs",
         "ros-lifecycle-msgs",
+        "ros-nav-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
     ],
@@ -42,11 +43,16 @@ EXTRAS = {
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
     "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
+    "huggingface": ["datasets"],  # data sets in parquet files
+    "viewer": ["rerun-sdk"],
+    "fleet": ["fsspec", "ray"],  # recordings at URLs, scored on a cluster
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
         "import-linter",
         "mypy",
+        "playwright",  # with the system's Chromium; tests of pages are skipped without one
+        "pycocotools",
         "pytest",
         "ruff",
         # Interprets and compiles the GPU kernels where there is no GPU.

@@ -1,7 +1,8 @@
 """Plays a bag through segmentation_node and scores its masks against the labels in the bag.
 
-Also accepts the arguments of segment.launch.py (weights, device, image_topic, rviz …). The bag
-starts once the node is ready; when it ends, everything shuts down and the scores are in ``out``.
+Also accepts the arguments of segment.launch.py (weights, device, image_topic, rviz …). The player
+waits until node and scorer are connected to it; when the bag ends, everything shuts down and the
+scores are in ``out``. Whatever fails ends the run with exit code 1.
 """
 
 from pathlib import Path
@@ -23,17 +24,25 @@ from launch_ros.actions import Node
 
 from bisenet_ros.ros.launch_arguments import (
     REPLAY,
-    bag_transport,
+    fail,
     full_name,
-    has_topic,
+    image_topics,
     is_true,
     process_options,
     rate_factor,
 )
-
-CLOCK = "100"  # Hz of /clock; its period bounds the error of measured ages
-DISCOVERY = "1.0"  # seconds from starting the player to its first image
-SETTLE = 2.0  # seconds for the last masks to be computed and scored
+from bisenet_ros.ros.replay_plan import (
+    GATE,
+    NODE,
+    PLAYER,
+    SCORER,
+    ReplayPlan,
+    after_exit,
+    gate_command,
+    plan_replay,
+    player_command,
+    stepper_arguments,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -52,43 +61,55 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list:
-    """Start the scorer, and the player once the node is ready."""
+    """Start the scorer, the paused player and the gate that resumes it."""
     chosen = context.launch_configurations
-    node = full_name(
-        chosen.get("ros_namespace", ""),
-        chosen.get("namespace", ""),
-        chosen.get("node_name", "bisenet"),
-    )
-    transport = bag_transport(chosen["bag"], chosen.get("image_topic", "/camera/image_raw"))
-    if not {"image_transport", "params_file"} & set(chosen):
-        chosen["image_transport"] = transport
-    if lockstep(chosen) and not {"rate", "params_file"} & set(chosen):
+    namespace = chosen.get("ros_namespace", "")
+    node = full_name(namespace, chosen.get("namespace", ""), chosen.get("node_name", "bisenet"))
+    plan = plan_replay(chosen["bag"], image_topics(chosen), chosen["labels_topic"])
+    if plan.images and not {"image_transport", "params_file"} & set(chosen):
+        chosen["image_transport"] = plan.transport
+    speed, loop = rate_factor(chosen["rate_factor"]), is_true(chosen["loop"])
+    if not speed and not {"rate", "params_file"} & set(chosen):
         chosen["rate"] = "0.0"  # every frame: the bag's time stands still until it is served
     options = process_options(chosen)
-    stepped = lockstep(chosen)
-    play = stepper(chosen, node, transport, options) if stepped else player(chosen, options)
-    waiting = wait_for(node, options)
+    score = scorer(chosen, node, plan, options)
+    names = {score: SCORER}
+    if speed:
+        play = ExecuteProcess(cmd=player_command(plan.bag, speed, loop), name=PLAYER, **options)
+        gate = ExecuteProcess(
+            cmd=gate_command(node, full_name(namespace, "evaluation")), name=GATE, **options
+        )
+        names |= {play: PLAYER, gate: GATE}
+    else:
+        play = Node(
+            package="bisenet_ros",
+            executable="camera_player",
+            exec_name=PLAYER,
+            arguments=stepper_arguments(plan, f"{node}/mask", loop),
+            **options,
+        )
+        names |= {play: PLAYER}
 
-    def on_exit(event: ProcessExited, _: LaunchContext) -> list:
-        if event.action is waiting:
-            return [play] if event.returncode == 0 else [Shutdown(reason="waiting for node failed")]
-        if event.process_name.startswith("segmentation_node"):
-            return [Shutdown(reason="the node exited")]
-        return []
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list:
+        started_here = event.process_name.startswith(NODE)
+        name = names.get(event.action, NODE if started_here else "")
+        step = after_exit(name, event.returncode, context.is_shutdown)
+        if step.failed:
+            fail(context, step.reason)
+        if not step.shutdown or context.is_shutdown:
+            return []
+        end = Shutdown(reason=step.reason)
+        return [TimerAction(period=step.after_s, actions=[end])] if step.after_s else [end]
 
-    return [
-        RegisterEventHandler(OnProcessExit(on_exit=on_exit)),
-        scorer(chosen, node, options),
-        waiting,
-    ]
+    return [RegisterEventHandler(OnProcessExit(on_exit=on_exit)), *names]
 
 
-def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
+def scorer(chosen: dict[str, str], node: str, plan: ReplayPlan, options: dict) -> Node:
     """Describe evaluation_node, which writes its scores on shutdown."""
     return Node(
         package="bisenet_ros",
         executable="evaluation_node",
-        exec_name="evaluation_node",
+        exec_name=SCORER,
         name="evaluation",
         parameters=[
             {
@@ -96,55 +117,10 @@ def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
                 "label_names_topic": f"{node}/labels",
                 "labels_topic": chosen["labels_topic"],
                 "out": chosen["out"],
+                "expected_frames": 0 if is_true(chosen["loop"]) else plan.images,
+                "require_score": bool(chosen["labels_topic"]),
                 "use_sim_time": True,
             }
         ],
-        on_exit=[Shutdown(reason="evaluation_node exited")],
         **options,
     )
-
-
-def wait_for(node: str, options: dict) -> ExecuteProcess:
-    """Describe a process that exits once the node has loaded its weights and published labels."""
-    kind, qos = "std_msgs/msg/String", ["--qos-durability", "transient_local"]
-    qos += ["--qos-reliability", "reliable"]
-    topic = ["ros2", "topic", "echo", "--once", "--no-daemon", f"{node}/labels", kind, *qos]
-    return ExecuteProcess(cmd=topic, name="wait_for_node", **{**options, "output": "log"})
-
-
-def player(chosen: dict[str, str], options: dict) -> ExecuteProcess:
-    """Describe ``ros2 bag play``; when it exits, everything shuts down."""
-    command = ["ros2", "bag", "play", chosen["bag"], "--clock", CLOCK]
-    command += ["--rate", str(rate_factor(chosen["rate_factor"]))]
-    command += ["--delay", DISCOVERY, "--disable-keyboard-controls"]
-    command += ["--loop"] if is_true(chosen["loop"]) else []
-    return ExecuteProcess(cmd=command, name="player", on_exit=[finish()], **options)
-
-
-def lockstep(chosen: dict[str, str]) -> bool:
-    """Whether frames are played as fast as every one is served."""
-    return rate_factor(chosen["rate_factor"]) == 0
-
-
-def stepper(chosen: dict[str, str], node: str, transport: str, options: dict) -> Node:
-    """Describe camera_player, which waits for the mask of each frame and steps /clock."""
-    topic = chosen.get("image_topic", "/camera/image_raw")
-    topic += "/compressed" if transport == "compressed" else ""
-    arguments = [chosen["bag"], "--topic", topic, "--lockstep", f"{node}/mask"]
-    if has_topic(chosen["bag"], chosen["labels_topic"]):
-        arguments += ["--also", chosen["labels_topic"]]
-    arguments += ["--stamps", "original", "--clock", CLOCK, "--wait-for-subscribers", "1"]
-    arguments += ["--loop"] if is_true(chosen["loop"]) else []
-    return Node(
-        package="bisenet_ros",
-        executable="camera_player",
-        exec_name="player",
-        arguments=arguments,
-        on_exit=[finish()],
-        **options,
-    )
-
-
-def finish() -> TimerAction:
-    """Shut down once the last masks are scored."""
-    return TimerAction(period=SETTLE, actions=[Shutdown(reason="the bag ended")])

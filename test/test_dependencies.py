@@ -14,7 +14,13 @@ import setuptools
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bisenet_ros"
-NAMES = {"cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}  # import name to pip's
+NAMES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "rerun": "rerun-sdk",
+    "rerun_cli": "rerun-sdk",
+    "yaml": "pyyaml",
+}  # import name to pip's
 ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python": "python3-opencv",
@@ -75,7 +81,9 @@ def imported(*places: str) -> set[str]:
 
 def from_ros(names: set[str]) -> set[str]:
     return {
-        n for n in names if re.fullmatch(r"rclpy|cv_bridge|launch.*|.*_(msgs|srvs|interfaces)", n)
+        n
+        for n in names
+        if re.fullmatch(r"rclpy|cv_bridge|tf2_ros|launch.*|.*_(msgs|srvs|interfaces)", n)
     }
 
 
@@ -84,6 +92,9 @@ OPTIONAL = (
     "openvino",
     "int8",
     "triton",
+    "huggingface",
+    "viewer",
+    "fleet",
 )  # their packages are imported where they are needed
 
 
@@ -100,8 +111,8 @@ def test_everything_declared_is_imported(extras, extra):
 
 
 @pytest.mark.parametrize("extra", OPTIONAL)
-def test_optional_engines_are_imported_where_they_are_needed(extras, extra):
-    names = imported("inference")
+def test_optional_packages_are_imported_where_they_are_needed(extras, extra):
+    names = imported("inference", "datasets", "recordings", "replay", "report")
     assert extras[extra] - names - INDIRECT.get(extra, set()) == set()
 
 
@@ -118,8 +129,8 @@ def test_ros_packages_are_declared_for_pip_and_for_rosdep(extras):
     names = from_ros(imported("ros"))
     assert names - listed == set()
     pip = {name.removeprefix("ros-").replace("-", "_") for name in extras["ros"]}
-    # cv_bridge and vision_msgs are not on PyPI; builtin_interfaces comes with the others.
-    assert names - pip <= {"cv_bridge", "vision_msgs", "builtin_interfaces"}
+    # The first three are not on PyPI; builtin_interfaces comes with the others.
+    assert names - pip <= {"cv_bridge", "tf2_ros", "vision_msgs", "builtin_interfaces"}
     assert pip - names == {"lifecycle_msgs"}  # rclpy's lifecycle nodes import it
 
 

@@ -143,8 +143,15 @@ def test_rviz_shows_camera_overlay_and_mask():
     manager = yaml.safe_load((ROOT / "config/segment.rviz").read_text())["Visualization Manager"]
     shown = {d["Topic"]["Value"] for d in manager["Displays"] if d["Enabled"]}
     assert shown == {"/camera/image_raw", "/bisenet/overlay", "/bisenet/mask"}
+    kinds = {d["Topic"]["Value"]: d["Class"] for d in manager["Displays"] if not d["Enabled"]}
+    assert kinds == {
+        "/camera/image_raw/compressed": "rviz_default_plugins/Image",
+        "/bisenet/mask_color": "rviz_default_plugins/Image",
+        "/bisenet/ground": "rviz_default_plugins/Map",
+        "/bisenet/ground_points": "rviz_default_plugins/PointCloud2",
+        "/bisenet/points": "rviz_default_plugins/PointCloud2",
+    }
     for display in manager["Displays"]:
-        assert display["Class"] == "rviz_default_plugins/Image"
         assert set(display["Topic"]) == {
             "Depth",
             "Durability Policy",

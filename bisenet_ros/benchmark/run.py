@@ -17,6 +17,7 @@ from bisenet_ros.benchmark.cpu_load import busy_processes
 from bisenet_ros.benchmark.frames import Frames, read_frames
 from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
 from bisenet_ros.benchmark.pipelines import TimedBaseline, TimedPipeline, TimedSegmenter
+from bisenet_ros.benchmark.projections import projection_ms
 from bisenet_ros.benchmark.roofline import roofline
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
@@ -45,6 +46,7 @@ class BenchmarkPlan:
         usual: compare with the usual pipeline; otherwise the engine is timed alone.
         pairs: number of pairs measured after the warm-up.
         cpu_load: busy processes in a second measurement under load; 0 for none.
+        projections: also time the ground grid and the points of the masks.
     """
 
     weights: Path
@@ -59,6 +61,7 @@ class BenchmarkPlan:
     usual: bool
     pairs: int
     cpu_load: int
+    projections: bool = False
 
 
 def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
@@ -134,6 +137,9 @@ def _measure(
         row["ratio_to_usual"] = None if usual is None else pairs.ratio
         row["ratio_quarters"] = None if usual is None else list(pairs.spread)
         quiet = quiet or row["median_ms"]
+        if plan.projections:
+            with busy_processes(count):
+                row["stages"].update(projection_ms(segmenter, frames, plan.pairs))
         row["times_quiet"] = row["median_ms"] / quiet
         rows.append(row)
     return rows

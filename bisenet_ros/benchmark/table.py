@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bisenet_ros.benchmark.projections import PROJECTIONS
 from bisenet_ros.inference.result import STAGES
 
 
@@ -49,9 +50,10 @@ def _rows(rows: list[dict[str, Any]]) -> Table:
 
 
 def _stages(rows: list[dict[str, Any]]) -> Table:
-    table = _table("stages, ms", "engine", *STAGES)
+    columns = (*STAGES, *PROJECTIONS)
+    table = _table("stages, ms", "engine", *columns)
     for row in rows:
-        values = (_number(row["stages"][stage]) for stage in STAGES)
+        values = (_number(row["stages"].get(column)) for column in columns)
         table.add_row(row["name"], f"{row['engine']} {row['precision']}", *values)
     return table
 

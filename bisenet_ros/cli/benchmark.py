@@ -41,7 +41,10 @@ def benchmark(
     baseline: Annotated[
         str, typer.Option(help="conventional pipeline to compare with: usual or none")
     ] = "usual",
-    stages: Annotated[bool, typer.Option("--stages", help="show the time of each stage")] = False,
+    stages: Annotated[
+        bool,
+        typer.Option("--stages", help="show the time of each stage, of ground grid and points"),
+    ] = False,
     pairs: Annotated[int, typer.Option(help="paired measurements", min=1, max=10000)] = 10,
     cpu_load: Annotated[
         int, typer.Option(help="also measure with this many busy processes", min=0, max=1024)
@@ -76,6 +79,7 @@ def benchmark(
             (cameras, threads, pairs, cpu_load),
             _weights(Path(folder), weights, network, network_option or []),
             baseline,
+            stages,
         )
         with console.status("starting") as status:
             measured = run(plan, lambda what: status.update(what))
@@ -93,6 +97,7 @@ def _plan(
     numbers: tuple[int, int, int, int],
     weights: tuple[Path, bool],
     baseline: str,
+    projections: bool,
 ) -> BenchmarkPlan:
     """The options as a plan."""
     from bisenet_ros.benchmark.run import BenchmarkPlan, parse_engines
@@ -120,6 +125,7 @@ def _plan(
         usual=baseline == "usual",
         pairs=pairs,
         cpu_load=cpu_load,
+        projections=projections,
     )
 
 

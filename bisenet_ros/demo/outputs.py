@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from bisenet_ros.demo.birds_eye import ASSUMED, BirdsEye, beside, of_drive
 from bisenet_ros.demo.pipeline import Played
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.report.bag import BagReportData, render
+from bisenet_ros.report.bag import BagReportData, GroundView, render
 from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.video import write_video
@@ -23,12 +24,15 @@ ENDS = 3  # frames shown of the best and of the worst each
 def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> None:
     """Write overlay.mp4, overlay.png and report.html into ``out``."""
     numbers = {stamp: i for i, stamp in enumerate(played.stamps)}
-    video = write_overlay_video(played, numbers, metrics["drive"]["played_hz"], out / "overlay.mp4")
+    about, labels = metrics["drive"], played.recording.label_set()
+    view = of_drive(about["bag"], labels, about["height"], about["width"])
+    video = write_overlay_video(played, numbers, about["played_hz"], out / "overlay.mp4", view)
     chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
     shown = look_up(chosen, drive, played, numbers)
-    labels = played.recording.label_set()
     hero, best, worst = shown
-    data = BagReportData(metrics, labels, best, worst, numbers, hero, video)
+    above = None if view is None or hero is None else view.draw(hero.view.mask, about["height"])
+    ground = None if above is None else GroundView(above, ASSUMED)
+    data = BagReportData(metrics, labels, best, worst, numbers, hero, video, ground)
     if hero is not None:
         caption = f"{drive.path.name}, {hero.name.lower()} of {len(numbers)}: mIoU {hero.miou:.3f}"
         write_bytes(out / "overlay.png", encode_png(grid(hero.view, labels, caption)))
@@ -36,12 +40,24 @@ def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> No
 
 
 def write_overlay_video(
-    played: Played, numbers: dict[int, int], rate: float, path: Path
+    played: Played, numbers: dict[int, int], rate: float, path: Path, view: BirdsEye | None
 ) -> Path | None:
-    """Write the published overlays as a video; None if there are none."""
+    """Write the published overlays as a video, None if there are none.
+
+    With a ``view``, each has the ground as seen from above beside it.
+    """
     recording = played.recording
     stamps = [stamp for stamp in recording.overlay_stamps() if stamp in numbers]
-    frames = ((numbers[stamp], recording.overlay(stamp)) for stamp in stamps)
+    if view is not None:
+        stamps = sorted(set(stamps) & set(recording.mask_stamps()))
+
+    def picture(stamp: int) -> np.ndarray:
+        overlay = recording.overlay(stamp)
+        if view is None:
+            return overlay
+        return beside(overlay, view.draw(recording.mask(stamp), overlay.shape[0]))
+
+    frames = ((numbers[stamp], picture(stamp)) for stamp in stamps)
     return path if write_video(path, frames, rate) else None
 
 

@@ -19,6 +19,7 @@ from bisenet_ros.recordings.prefetch import prefetch
 from bisenet_ros.recordings.sources import DEFAULT_RATE
 from bisenet_ros.replay.outputs import cannot_write
 from bisenet_ros.replay.predictor import Prediction, Predictor
+from bisenet_ros.replay.prelabels import PreLabels
 from bisenet_ros.replay.score import Run, ScoreOptions, predict_frames
 from bisenet_ros.report.film import Film
 from bisenet_ros.report.rerun import RerunLog, saved
@@ -36,12 +37,17 @@ Named = tuple[str, RecordedFrame, Prediction]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2, Rerun."""
+    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2,
+    labels, a Rerun file.
+
+    ``labels`` is the format of an annotation tool, see :class:`.prelabels.PreLabels`.
+    """
 
     masks: bool = False
     overlays: bool = False
     video: bool = False
     bag: bool = False
+    labels: str = ""
     rrd: bool = False
 
     @property
@@ -56,6 +62,7 @@ class Wanted:
             OVERLAYS: self.overlays,
             FILM: self.video,
             BAG: self.bag,
+            self.labels: bool(self.labels),
             RRD: self.rrd,
         }
         return [out / name for name, asked in names.items() if asked]
@@ -94,13 +101,15 @@ def predict(
     frames = _named(predict_frames(source, [predictor], options))
     write = _Writer(out, wanted)
     with contextlib.ExitStack() as stack:
-        film, bag = _opened(stack, source, predictor.labels, out, wanted, threshold)
+        film, bag, labels = _opened(stack, source, predictor.labels, out, wanted, threshold)
         log = None
         if wanted.rrd:
             log = RerunLog(stack.enter_context(saved(out / RRD)), predictor.labels)
         try:
             with closing(prefetch(frames, write, WRITING, WAITING)) as results:
-                for _, frame, found in results:
+                for name, frame, found in results:
+                    if labels is not None:
+                        labels.add(name, frame, found.mask)
                     if film is not None and found.overlay is not None:
                         film.add(frame.stamp_ns, found.overlay)
                     if bag is not None:
@@ -143,13 +152,15 @@ def _opened(
     out: Path,
     wanted: Wanted,
     threshold: float,
-) -> tuple[Film | None, PredictionBag | None]:
-    film = bag = None
+) -> tuple[Film | None, PredictionBag | None, PreLabels | None]:
+    film = bag = prelabels = None
+    if wanted.labels:
+        prelabels = stack.enter_context(PreLabels(out / wanted.labels, wanted.labels, labels))
     if wanted.video:
         film = stack.enter_context(Film(out / FILM, frame_rate(source)))
     if wanted.bag:
         bag = stack.enter_context(PredictionBag(out / BAG, labels, threshold))
-    return film, bag
+    return film, bag, prelabels
 
 
 def frame_rate(source: FrameSource) -> float:

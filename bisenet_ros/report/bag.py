@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.report.charts import Series, line_chart
 from bisenet_ros.report.data import Facts, ReportData, ReportImage, machine_facts
 from bisenet_ros.report.formatting import number
@@ -34,6 +36,19 @@ SAMPLE_CREDIT = Markup(
 
 
 @dataclass(frozen=True)
+class GroundView:
+    """The hero's frame seen from above.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB: ground green to amber by its cost, obstacles red.
+        assumed: what of the camera was assumed for it.
+    """
+
+    picture: np.ndarray
+    assumed: str
+
+
+@dataclass(frozen=True)
 class BagReportData(ReportData):
     """What the report of a bag shows besides.
 
@@ -41,11 +56,13 @@ class BagReportData(ReportData):
         numbers: frame number in the recording by stamp (ns).
         hero: the frame shown large.
         film: the MP4 of overlays, or None.
+        ground: the ground of the hero's frame, or None; the film then shows it too.
     """
 
     numbers: dict[int, int] = field(default_factory=dict)
     hero: ReportImage | None = None
     film: Path | None = None
+    ground: GroundView | None = None
 
 
 def render(data: BagReportData) -> str:
@@ -56,6 +73,7 @@ def render(data: BagReportData) -> str:
         m=metrics,
         film=film_source(data.film),
         hero=None if data.hero is None else data.hero.tiles(labels),
+        ground=ground_source(data.ground),
         best=[image.tiles(labels) for image in data.best],
         worst=[image.tiles(labels) for image in data.worst],
         legend=legend(labels),
@@ -76,6 +94,14 @@ def film_source(film: Path | None) -> dict[str, str] | None:
     if film.stat().st_size > LARGEST_FILM:
         return {"link": film.name}
     return {"data": data_uri("video/mp4", film.read_bytes())}
+
+
+def ground_source(ground: GroundView | None) -> dict[str, str] | None:
+    """The ground's picture embedded in the page."""
+    if ground is None:
+        return None
+    picture = data_uri("image/png", encode_png(ground.picture))
+    return {"data": picture, "assumed": ground.assumed}
 
 
 def miou_chart(data: BagReportData) -> str:

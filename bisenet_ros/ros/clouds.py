@@ -33,10 +33,10 @@ class Cloud:
         message.row_step = dtype.itemsize * shape[1]
         message.is_bigendian = sys.byteorder == "big"
         message.is_dense = is_dense
-        data = array("B", bytes(dtype.itemsize * shape[0] * shape[1]))
-        message.data = data
+        message.data = array("B", bytes(dtype.itemsize * shape[0] * shape[1]))
         self.message = message
-        self.points = np.frombuffer(data, dtype).reshape(shape)  # what the message sends
+        # Of the message's own array: some distributions copy what they are given.
+        self.points = np.frombuffer(message.data, dtype).reshape(shape)
 
     def under(self, header: Header) -> PointCloud2:
         """The message with a header; valid until ``points`` are written again."""

@@ -42,7 +42,11 @@ def test_a_subcommand_that_is_not_there(capsys):
 
 @pytest.mark.parametrize(
     ("line", "without", "extra"),
-    [([], "typer", "tools"), (["inspect", "x"], "numpy", "node"), (["train"], "yaml", "node")],
+    [
+        (["data", "x"], "typer", "tools"),
+        (["inspect", "x"], "numpy", "node"),
+        (["train"], "yaml", "node"),
+    ],
 )
 def test_a_missing_package_is_one_line_that_names_the_extra(line, without, extra):
     code = (

@@ -63,15 +63,22 @@ def test_the_lower_bound_is_of_this_network_and_machine(tmp_path):
     assert fp32["memory_ms"] > 0 and found["copy_gb_per_s"] > 0
 
 
-def test_random_weights_several_engines_and_cameras(tmp_path):
+def test_random_weights_several_engines_and_cameras(tmp_path, capsys):
     pytest.importorskip("openvino")
     found = benchmark(
         *(tmp_path / "b.json", "--weights", "random", "--engine", "torch,openvino"),
         *("--cameras", 2, "--stages"),
     )
+    assert "ground" in capsys.readouterr().out
     assert [row["engine"] for row in found["rows"]] == ["eager", "torch", "openvino"]
     assert found["weights"] == "random" and found["classes"] == 19
     assert all(row["cameras"] == 2 for row in found["rows"])
+    for row in found["rows"][1:]:
+        assert set(row["stages"]) == STAGES | {"ground", "points"}
+        assert row["stages"]["points"] > 0 and row["stages"]["ground"] > 0
+        # On top of the mask, not part of it.
+        parts = [row["stages"][s] or 0 for s in STAGES - {"forward"}]
+        assert row["without_network_ms"] == pytest.approx(sum(parts))
 
 
 def test_without_the_baseline_there_is_no_ratio(tmp_path, small_weights):

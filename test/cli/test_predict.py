@@ -14,6 +14,8 @@ from bag_formats import broken, text, write_mcap
 from drives import IMAGES, PERIOD, SHAPE, START, drive, scene
 
 from bisenet_ros.cli import main
+from bisenet_ros.datasets import DatasetOptions
+from bisenet_ros.datasets.registry import open_every_split
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.recordings.bag_files import open_bag
 from bisenet_ros.recordings.image_messages import ImageMessage
@@ -181,3 +183,31 @@ def test_a_full_disk_leaves_no_half_file(run, bag, tmp_path, capsys, wanted):
     refused(capsys, 3, code, "cannot be written", "make room")
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert left == []
+
+
+def test_predictions_become_labels_to_correct(run, bag, tmp_path, small_weights, capsys):
+    """CVAT's layout, with every class, and what the package itself reads of it."""
+    out = tmp_path / "out"
+    assert run(bag, "--out", out, "--to", "cvat", "--masks", "--limit", 3) == 0
+    names = [f"{index:06d}" for index in range(3)]
+    listed = (out / "cvat/ImageSets/Segmentation/default.txt").read_text().split()
+    assert listed == names and summary(out)["outputs"][-1] == str(out / "cvat")
+    lines = (out / "cvat/labelmap.txt").read_text().splitlines()
+    assert [line.split(":")[0] for line in lines if not line.startswith("#")] == [
+        "background",
+        "floor",
+        "wall",
+        "thing",
+    ]
+    _, splits = open_every_split("cvat", out / "cvat", DatasetOptions(val_share=0.3))
+    for labelled in splits.values():
+        for index, sample in enumerate(labelled.samples):
+            image, ids = labelled.read(index)
+            mask = cv2.imread(str(out / f"masks/{sample.name}.png"), cv2.IMREAD_UNCHANGED)
+            assert np.array_equal(ids, mask)
+            segmenter = Segmenter(small_weights, "cpu", "fp32", "torch")
+            assert np.array_equal(segmenter([image])[0].mask, mask)
+    assert run(bag, "--out", out, "--to", "cvat") == 2
+    assert "holds files" in capsys.readouterr().err
+    assert run(bag, "--out", tmp_path / "x", "--to", "paint") == 2
+    assert "expected one of folder, cvat, voc, coco, labelme" in capsys.readouterr().err

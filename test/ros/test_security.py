@@ -11,6 +11,10 @@ from sensor_msgs.msg import Image
 OPTIONAL = {
     "/bisenet/label_info": "only where vision_msgs is installed",
     "/camera/image_raw/compressed": "instead of the raw topic",
+    "/camera/depth/image_raw": "only while somebody subscribes to the points",
+    "/camera/depth/image_raw/compressedDepth": "instead of the raw topic",
+    "/tf": "only where tf2_ros is installed, while somebody subscribes to the ground",
+    "/tf_static": "likewise",
     "/clock": "only under use_sim_time",
     "/parameter_events": "subscribed only under use_sim_time",
     "/bisenet/get_type_description": "not in Humble",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from bisenet_ros.datasets.class_list import BACKGROUND_NAMES, UNLABELLED_NAMES, voc_colour
 from bisenet_ros.datasets.decoding import Colour
@@ -57,27 +57,12 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def indexed_png(ids: np.ndarray, palette: np.ndarray) -> bytes:
-    """(H, W) uint8 indices and (256, 3) uint8 RGB as a PNG, which OpenCV does not write.
-
-    The format is that of the PNG specification, section 11.2: colour type 3, 8 bits.
-    """
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        sum_ = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + sum_
-
-    height, width = ids.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter, none
-    rows[:, 1:] = ids
-    return b"".join(
-        (
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
-            chunk(b"IDAT", zlib.compress(rows.tobytes())),
-            chunk(b"IEND", b""),
-        )
-    )
+    """(H, W) uint8 indices and (256, 3) uint8 RGB as a PNG with a palette."""
+    image = Image.fromarray(ids)
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", bits=8)
+    return buffer.getvalue()
 
 
 def check_names(labels: LabelSet, forbidden: str = "\n\r") -> None:

@@ -133,7 +133,7 @@ class Camera:
         offered = qos.offered_reliability(self.node, self.topic)
         reliability = qos.subscription_reliability(self.parameters.image_reliability, offered)
         if self._subscription is None or reliability != self._reliability:
-            self.unsubscribe()
+            self._drop_subscription()
             self._reliability = reliability
             self._subscription = self.node.create_subscription(
                 self.kind,
@@ -146,16 +146,20 @@ class Camera:
             qos.publisher_mismatch(reliability, offered)
             or remedy(self.node, self._images)
             or self._lost_frames(offered)
-            or self._foreign_clock()
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
+            or qos.rival_publishers(self.node, self.outputs.mask.topic_name)
+            or self._foreign_clock()
         )
         if warning and warning != self.warning:
             self.node.get_logger().warning(f"{self.topic}: {warning}")
         self.warning = warning
 
     def unsubscribe(self) -> None:
-        """Destroy the subscription, if there is one."""
+        """Receive neither images nor depth any more."""
         self.projections.unsubscribe()
+        self._drop_subscription()
+
+    def _drop_subscription(self) -> None:
         if self._subscription is not None:
             self.node.destroy_subscription(self._subscription)
             self._subscription = None
@@ -167,6 +171,14 @@ class Camera:
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
+
+    def connection(self) -> dict[str, object]:
+        """How many publishers the subscription is connected to, where rclpy can tell."""
+        subscription = self._subscription
+        count = getattr(subscription, "get_publisher_count", None)  # not in Humble
+        if subscription is not None and count is None:
+            return {}
+        return {"matched_publishers": int(count()) if count is not None else 0}
 
     def requested_outputs(
         self, parameters: Parameters, label_map: LabelMap | None

@@ -69,9 +69,9 @@ class CameraInfoRelay:
             return False
         try:
             message = self._for_mask(newest, image, mask)
-        except DataError as error:
+        except Exception as error:  # whatever it is, the mask is worth more
             if self._publisher.get_subscription_count():
-                self.state.pause(str(error))
+                self.state.fail(error)
             return False
         self.state.run()
         message.header = header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,19 +54,22 @@ class TransformListener:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._lock = threading.Lock()
         self._listener: Any = None
         self.buffer: TransformBuffer | None = None
 
     def listen(self, wanted: bool) -> None:
-        """Subscribe or unsubscribe."""
-        if tf2_ros is None or wanted == (self._listener is not None):
-            return
-        if wanted:
-            self.buffer = tf2_ros.Buffer()
-            self._listener = tf2_ros.TransformListener(self.buffer, self._node, spin_thread=False)
-        else:
-            self._listener.unregister()
-            self._listener = self.buffer = None
+        """Subscribe, or unsubscribe and forget what was heard."""
+        with self._lock:
+            if tf2_ros is None or wanted == (self._listener is not None):
+                return
+            if wanted:
+                buffer = tf2_ros.Buffer()
+                self._listener = tf2_ros.TransformListener(buffer, self._node, spin_thread=False)
+                self.buffer = buffer
+            else:
+                self._listener.unregister()
+                self._listener = self.buffer = None
 
 
 def find_pose(

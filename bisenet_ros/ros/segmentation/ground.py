@@ -12,7 +12,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from bisenet_ros.errors import BisenetError, DataError
+from bisenet_ros.errors import DataError
 from bisenet_ros.projection.costs import read_costs
 from bisenet_ros.projection.ground import BASE, Grid, Ground, GroundProjector
 from bisenet_ros.ros import qos
@@ -82,9 +82,9 @@ class GroundOutput:
             return False
         try:
             ground = self._project(frame)
-        except BisenetError as error:
+        except Exception as error:  # a calibration may be absurd in ways that nobody thought of
             self.pose = None
-            self.state.pause(str(error))
+            self.state.fail(error)
             return False
         self.state.run()
         header = Header(stamp=frame.header.stamp, frame_id=frame.parameters.ground_frame)

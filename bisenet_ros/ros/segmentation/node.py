@@ -11,7 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -203,7 +203,7 @@ class SegmentationNode(LifecycleNode):
                 min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)
             )
             self._jumps = self.get_clock().create_jump_callback(
-                any_jump, post_callback=lambda _: scheduler.wake()
+                any_jump, post_callback=lambda jump: self._clock_jumped(jump, scheduler)
             )
         else:
             scheduler = Scheduler(names, rate)
@@ -220,6 +220,12 @@ class SegmentationNode(LifecycleNode):
             self.get_logger(),
             self._pool,
         )
+
+    def _clock_jumped(self, jump: TimeJump, scheduler: Scheduler[ReceivedFrame]) -> None:
+        scheduler.wake()
+        if jump.delta.nanoseconds < 0:
+            # A recording starts again. TF keeps the future and drops the past: begin anew.
+            self._transforms.listen(False)
 
     def _batch_done(self, seconds: float) -> None:
         models, rate = self.models, self.parameters.rate
@@ -375,6 +381,7 @@ class SegmentationNode(LifecycleNode):
                     self.enabled,
                     {
                         "rotation": self.parameters.rotation_of(camera.index),
+                        **camera.connection(),
                         **camera.projections.values(),
                     },
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from bisenet_ros.errors import BisenetError
+
 REPEAT_S = 60.0  # seconds after which a reason that went away and came back is logged again
 
 
@@ -30,6 +32,11 @@ class OutputState:
             self._logged = {r: at for r, at in self._logged.items() if now - at < REPEAT_S}
             self._logged[reason] = now
             self._logger.warning(f"{self.name} paused: {reason}")
+
+    def fail(self, error: Exception) -> None:
+        """Pause because of an exception: bad input, or a bug, which must not spread."""
+        known = isinstance(error, BisenetError)
+        self.pause(str(error) if known else f"{type(error).__name__}: {error}".splitlines()[0])
 
     def run(self) -> None:
         """The output was built, or nobody wants it."""

@@ -127,7 +127,7 @@ class ProjectionThread:
         self._thread = threading.Thread(target=self._run, name="projection", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_s: float = 1.0) -> bool:
+    def stop(self, timeout_s: float = 0.4) -> bool:
         """End after what is being computed; False if it takes longer than ``timeout_s``."""
         self._stopped = True
         self._woken.set()
