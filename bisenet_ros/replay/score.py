@@ -33,6 +33,7 @@ MEASURING = 2  # threads that measure single frames
 WAITING = 4  # frames that the model is ahead of their scores
 
 OnFrame = Callable[[RecordedFrame, Prediction], None]
+OnRow = Callable[[RecordedFrame, Prediction, dict[str, Any]], None]
 OnProgress = Callable[[int], None]
 
 
@@ -121,6 +122,7 @@ def score(
     options: ScoreOptions | None = None,
     on_frame: OnFrame | None = None,
     on_progress: OnProgress | None = None,
+    on_row: OnRow | None = None,
 ) -> ScoredRecording:
     """Score a model on a recording.
 
@@ -132,6 +134,8 @@ def score(
         options: how.
         on_frame: called with each frame and what the model made of it, in order.
         on_progress: called with the number of frames done, after each.
+        on_row: called like ``on_frame``, with the frame's figures so far as well, and with those
+            of the frame before once more, under ``before``.
 
     Raises:
         DataError: not one frame can be read, or a label does not fit the model.
@@ -146,6 +150,11 @@ def score(
         collector.records.set(-1, "score_ms", done.milliseconds + passed)
         if on_frame is not None:
             on_frame(done.frame, done.predictions[0])
+        if on_row is not None:
+            place = len(collector.records) - 1
+            row = collector.records.row(place)
+            row["before"] = collector.records.row(place - 1) if place else {}
+            on_row(done.frame, done.predictions[0], row)
 
     run = run_over(source, [predictor], options, take, on_progress)
     return ScoredRecording(collector.scores(), run)
