@@ -43,11 +43,13 @@ EXTRAS = {
     "onnx": ["onnx", "onnxruntime"],
     "int8": ["nncf"],
     "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
+    "huggingface": ["datasets"],  # data sets in parquet files
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
         "import-linter",
         "mypy",
+        "pycocotools",
         "pytest",
         "ruff",
         # Interprets and compiles the GPU kernels where there is no GPU.

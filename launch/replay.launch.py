@@ -1,7 +1,8 @@
 """Plays a bag through segmentation_node and scores its masks against the labels in the bag.
 
-Also accepts the arguments of segment.launch.py (weights, device, image_topic, rviz …). The bag
-starts once the node is ready; when it ends, everything shuts down and the scores are in ``out``.
+Also accepts the arguments of segment.launch.py (weights, device, image_topic, rviz …). The player
+waits until node and scorer are connected to it; when the bag ends, everything shuts down and the
+scores are in ``out``. Whatever fails ends the run with exit code 1.
 """
 
 from pathlib import Path
@@ -23,16 +24,24 @@ from launch_ros.actions import Node
 
 from bisenet_ros.ros.launch_arguments import (
     REPLAY,
-    bag_transport,
+    fail,
     full_name,
+    image_topics,
     is_true,
     number,
     process_options,
 )
-
-CLOCK = "100"  # Hz of /clock; its period bounds the error of measured ages
-DISCOVERY = "1.0"  # seconds from starting the player to its first image
-SETTLE = 2.0  # seconds for the last masks to be computed and scored
+from bisenet_ros.ros.replay_plan import (
+    GATE,
+    NODE,
+    PLAYER,
+    SCORER,
+    ReplayPlan,
+    after_exit,
+    gate_command,
+    plan_replay,
+    player_command,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -51,39 +60,42 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list:
-    """Start the scorer, and the player once the node is ready."""
+    """Start the scorer, the paused player and the gate that resumes it."""
     chosen = context.launch_configurations
-    node = full_name(
-        chosen.get("ros_namespace", ""),
-        chosen.get("namespace", ""),
-        chosen.get("node_name", "bisenet"),
-    )
-    transport = bag_transport(chosen["bag"], chosen.get("image_topic", "/camera/image_raw"))
-    if not {"image_transport", "params_file"} & set(chosen):
-        chosen["image_transport"] = transport
+    namespace = chosen.get("ros_namespace", "")
+    node = full_name(namespace, chosen.get("namespace", ""), chosen.get("node_name", "bisenet"))
+    plan = plan_replay(chosen["bag"], image_topics(chosen), chosen["labels_topic"])
+    if plan.images and not {"image_transport", "params_file"} & set(chosen):
+        chosen["image_transport"] = plan.transport
     options = process_options(chosen)
-    play, waiting = player(chosen, options), wait_for(node, options)
+    speed, loop = number("rate_factor", chosen["rate_factor"]), is_true(chosen["loop"])
+    play = ExecuteProcess(cmd=player_command(plan.bag, speed, loop), name=PLAYER, **options)
+    gate = ExecuteProcess(
+        cmd=gate_command(node, full_name(namespace, "evaluation")), name=GATE, **options
+    )
+    score = scorer(chosen, node, plan, options)
+    names = {play: PLAYER, gate: GATE, score: SCORER}
 
-    def on_exit(event: ProcessExited, _: LaunchContext) -> list:
-        if event.action is waiting:
-            return [play] if event.returncode == 0 else [Shutdown(reason="waiting for node failed")]
-        if event.process_name.startswith("segmentation_node"):
-            return [Shutdown(reason="the node exited")]
-        return []
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list:
+        started_here = event.process_name.startswith(NODE)
+        name = names.get(event.action, NODE if started_here else "")
+        step = after_exit(name, event.returncode, context.is_shutdown)
+        if step.failed:
+            fail(context, step.reason)
+        if not step.shutdown or context.is_shutdown:
+            return []
+        end = Shutdown(reason=step.reason)
+        return [TimerAction(period=step.after_s, actions=[end])] if step.after_s else [end]
 
-    return [
-        RegisterEventHandler(OnProcessExit(on_exit=on_exit)),
-        scorer(chosen, node, options),
-        waiting,
-    ]
+    return [RegisterEventHandler(OnProcessExit(on_exit=on_exit)), score, play, gate]
 
 
-def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
+def scorer(chosen: dict[str, str], node: str, plan: ReplayPlan, options: dict) -> Node:
     """Describe evaluation_node, which writes its scores on shutdown."""
     return Node(
         package="bisenet_ros",
         executable="evaluation_node",
-        exec_name="evaluation_node",
+        exec_name=SCORER,
         name="evaluation",
         parameters=[
             {
@@ -91,27 +103,10 @@ def scorer(chosen: dict[str, str], node: str, options: dict) -> Node:
                 "label_names_topic": f"{node}/labels",
                 "labels_topic": chosen["labels_topic"],
                 "out": chosen["out"],
+                "expected_frames": 0 if is_true(chosen["loop"]) else plan.images,
+                "require_score": bool(chosen["labels_topic"]),
                 "use_sim_time": True,
             }
         ],
-        on_exit=[Shutdown(reason="evaluation_node exited")],
         **options,
     )
-
-
-def wait_for(node: str, options: dict) -> ExecuteProcess:
-    """Describe a process that exits once the node has loaded its weights and published labels."""
-    kind, qos = "std_msgs/msg/String", ["--qos-durability", "transient_local"]
-    qos += ["--qos-reliability", "reliable"]
-    topic = ["ros2", "topic", "echo", "--once", "--no-daemon", f"{node}/labels", kind, *qos]
-    return ExecuteProcess(cmd=topic, name="wait_for_node", **{**options, "output": "log"})
-
-
-def player(chosen: dict[str, str], options: dict) -> ExecuteProcess:
-    """Describe ``ros2 bag play``; when it exits, everything shuts down."""
-    command = ["ros2", "bag", "play", chosen["bag"], "--clock", CLOCK]
-    command += ["--rate", str(number("rate_factor", chosen["rate_factor"]))]
-    command += ["--delay", DISCOVERY, "--disable-keyboard-controls"]
-    command += ["--loop"] if is_true(chosen["loop"]) else []
-    finish = TimerAction(period=SETTLE, actions=[Shutdown(reason="the bag ended")])
-    return ExecuteProcess(cmd=command, name="player", on_exit=[finish], **options)

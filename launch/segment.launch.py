@@ -5,13 +5,16 @@ ones the caller gave, before the declarations fill in the defaults.
 """
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from bisenet_ros.ros.launch_arguments import (
     existing_file,
+    fail,
     full_name,
+    has_package,
     is_true,
     node_parameters,
     process_options,
@@ -36,16 +39,18 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def start(context: LaunchContext, names: list[str], given: dict[str, str]) -> list[Node]:
-    """Start the node and, if requested, rviz2."""
+def start(context: LaunchContext, names: list[str], given: dict[str, str]) -> list:
+    """Start the node and, if requested and installed, rviz2."""
     configurations = context.launch_configurations
     options = process_options(configurations)
     chosen = {name: configurations[name] for name in names}
     for name in set(chosen) - set(given):
         # If left in place, a default would look explicit to the next include of this file.
         del configurations[name]
-    nodes = [segmentation_node(chosen, given, options)]
-    if is_true(chosen["rviz"]):
+    nodes: list = [segmentation_node(chosen, given, options)]
+    if is_true(chosen["rviz"]) and not has_package("rviz2"):
+        nodes.append(LogInfo(msg="warning: rviz2 is not installed, so nothing is shown"))
+    elif is_true(chosen["rviz"]):
         base = configurations.get("ros_namespace", "")
         name = full_name(base, chosen["namespace"], chosen["node_name"])
         nodes.append(rviz(chosen, name, options))
@@ -71,8 +76,15 @@ def segmentation_node(chosen: dict[str, str], given: dict[str, str], options: di
         namespace=chosen["namespace"],
         parameters=parameters,
         ros_arguments=["--log-level", chosen["log_level"]] if "log_level" in given else [],
+        on_exit=report_failure,
         **options,
     )
+
+
+def report_failure(event: ProcessExited, context: LaunchContext) -> None:
+    """Let the launch end with exit code 1 if the node failed; other nodes of it go on."""
+    if event.returncode:
+        fail(context, f"segmentation_node failed with exit code {event.returncode}")
 
 
 def rviz(chosen: dict[str, str], node: str, options: dict) -> Node:

@@ -86,6 +86,7 @@ OPTIONAL = (
     "openvino",
     "int8",
     "triton",
+    "huggingface",
 )  # their packages are imported where they are needed
 
 
@@ -102,8 +103,8 @@ def test_everything_declared_is_imported(extras, extra):
 
 
 @pytest.mark.parametrize("extra", OPTIONAL)
-def test_optional_engines_are_imported_where_they_are_needed(extras, extra):
-    names = imported("inference")
+def test_optional_packages_are_imported_where_they_are_needed(extras, extra):
+    names = imported("inference", "datasets")
     assert extras[extra] - names - INDIRECT.get(extra, set()) == set()
 
 

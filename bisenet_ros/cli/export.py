@@ -54,7 +54,8 @@ def export(
         raise ArgumentError(f"{out} has the wrong suffix; expected {' or '.join(SUFFIXES)}")
     if int8 != (calibrate is not None):
         raise ArgumentError("--int8 and --calibrate DIR go together; give both or neither")
-    check_writable(out, "the output")
+    if out.is_dir():
+        raise ArgumentError(f"the output {out} is a folder; pass the path of a file")
     if json is not None:
         check_writable(json, "--json")
     calibration = None

@@ -76,7 +76,7 @@ def networks(
     if json is not None:
         write_json(json, facts)
     if markdown:
-        _print_markdown(rows)
+        print(markdown_table(rows))
         return
     _print_table(rows, console)
     for name in chosen:
@@ -121,12 +121,11 @@ def _titles(row: dict[str, Any]) -> list[str]:
     return [title for key, title in COLUMNS.items() if key in row]
 
 
-def _print_markdown(rows: list[dict[str, Any]]) -> None:
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """The rows as in docs/networks.md."""
     titles = _titles(rows[0])
-    print(f"| {' | '.join(titles)} |")
-    print(f"|{'|'.join('---' if i < 2 else '---:' for i in range(len(titles)))}|")
-    for row in rows:
-        print(f"| {' | '.join(_cells(row))} |")
+    lines = [titles, ["---" if i < 2 else "---:" for i in range(len(titles))], *map(_cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _print_table(rows: list[dict[str, Any]], console: Console) -> None:

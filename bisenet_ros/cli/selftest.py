@@ -75,7 +75,9 @@ def selftest(
         facts: dict[str, Any] = {"agree": not failed, "engines": engines}
         facts["rows"] = [_finite(asdict(row)) for row in rows]
         write_json(json, {**facts, "seconds": time.perf_counter() - started})
-    console.print(_table(rows, engines))
+    for kind in ("network", "source"):
+        if of_kind := [row for row in rows if row.kind == kind]:
+            console.print(_table(of_kind, engines), "")
     for row in failed:
         for failure in row.failures:
             console.print(f"{row.name}: {failure}", highlight=False, markup=False, soft_wrap=True)
@@ -102,19 +104,21 @@ def _chosen(
 
 
 def _table(rows: list[Row], engines: list[str]) -> Table:
+    """One row each; all are of the same kind."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    titles = ("", "loss", "reloaded", "source", *engines, "s", "")
+    own = ("loss", "reloaded") if rows[0].kind == "network" else ("from source",)
+    titles = (rows[0].kind, *own, *engines, "s", "")
     for index, title in enumerate(titles):
         last = index == len(titles) - 1
-        table.add_column(title, justify="right" if index and not last else "left", no_wrap=last)
+        table.add_column(title, justify="right" if index and not last else "left", no_wrap=True)
     for row in rows:
+        losses = " → ".join(f"{loss:.2f}" for loss in row.losses)
+        reloaded = "equal" if row.reloaded == 0 else _error(row.reloaded)
         table.add_row(
             row.name,
-            " ".join(f"{loss:.2f}" for loss in row.losses),
-            "" if row.reloaded is None else f"{row.reloaded:.0e}" if row.reloaded else "equal",
-            _error(row.source_error),
+            *((losses, reloaded) if row.kind == "network" else (_error(row.source_error),)),
             *(_error(row.engines.get(name)) for name in engines),
             f"{row.seconds:.0f}",
             "differs" if row.failures else "agrees",

@@ -37,8 +37,9 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(name: str, known: Any) -> inspect.Parameter:
     default = DEFAULTS[name]
-    own: Any = type(default)
-    kind: Any = {list: str, dict: list[str]}.get(own, own)
+    kind: Any = type(default)
+    if isinstance(default, list | dict):
+        kind = str if isinstance(default, list) else list[str]
     if known["choices"]:
         kind = Literal[known["choices"]]
     shown = ",".join(map(str, default)) if isinstance(default, list | dict) else default
@@ -210,11 +211,8 @@ def _run(
 
 def _figures(known: dict[str, float]) -> str:
     """The latest figures of a run, for the progress bar."""
-    text = (
-        f"loss {known['loss']:.3f} · lr {known['learning_rate']:.2g} · "
-        f"{known['images_per_s']:.1f} images/s"
-    )
-    return text + (f" · val mIoU {known['val_miou']:.3f}" if "val_miou" in known else "")
+    text = f"loss {known['loss']:.3f} · {known['images_per_s']:.1f} img/s"
+    return text + (f" · mIoU {known['val_miou']:.3f}" if "val_miou" in known else "")
 
 
 def _announce(prepared: "Prepared", console: "Console", resume: bool) -> None:
@@ -259,7 +257,7 @@ def _class_table(data: "Data") -> Any:
 
 
 def _bar(console: "Console") -> Any:
-    """A progress bar of steps with the latest figures and the time left."""
+    """A progress bar of steps with the latest figures and the time left, within 80 columns."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -270,8 +268,7 @@ def _bar(console: "Console") -> Any:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=6),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),

@@ -22,7 +22,9 @@ SPARE = GIB  # bytes of disk that are left to others
 # Pictures hardly shrink in a zip and JSON about tenfold; small archives may do what they like.
 LARGEST_RATIO, SMALL = 100, GIB // 4
 MOST_FILES = 2_000_000
-NEEDED = (".png", ".jpg", ".jpeg", ".bmp", ".json", ".txt", ".csv", ".xml", ".yaml", ".yml")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+LISTS = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".yml", ".parquet")
+NEEDED = PICTURES + LISTS
 _BLOCK = 1 << 20
 _ENCRYPTED = 0x1  # bit of a member's flags
 
@@ -47,8 +49,7 @@ def unpacked(path: Path) -> Path:
     found = path.stat()
     key = (str(path.resolve()), found.st_size, found.st_mtime_ns)
     if key not in _unpacked:
-        place = Path(tempfile.mkdtemp(prefix="bisenet_ros-"))
-        atexit.register(_remove, place, os.getpid())
+        place = temporary_folder()
         try:
             _unpack(path, place / path.name)
         except BaseException:
@@ -56,6 +57,13 @@ def unpacked(path: Path) -> Path:
             raise
         _unpacked[key] = place / path.name
     return _unpacked[key]
+
+
+def temporary_folder() -> Path:
+    """A new folder in the system's place for temporary files, removed when this process ends."""
+    place = Path(tempfile.mkdtemp(prefix="bisenet_ros-"))
+    atexit.register(_remove, place, os.getpid())
+    return place
 
 
 def _remove(place: Path, owner: int) -> None:

@@ -72,7 +72,8 @@ def folder_masks(label_file: Path, masks: Sequence[Path]) -> FolderMasks:
     ids = dict.fromkeys(listed.ignored_ids, UNLABELLED)
     ids |= {number: index for index, number in enumerate(listed.ids)}
     colours = dict.fromkeys(listed.ignored_colours, UNLABELLED)
-    colours |= {colour: index for index, colour in enumerate(listed.labels.colours)}
+    if listed.coloured:
+        colours |= {colour: index for index, colour in enumerate(listed.labels.colours)}
     return FolderMasks(
         labels=listed.labels,
         decode=MaskDecoder(ids, colours, listed.path.name),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bisenet_ros.datasets.class_list import voc_colour
 from bisenet_ros.datasets.decoding import Colour, Decoder
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import UNLABELLED, LabelSet
@@ -23,6 +24,8 @@ class LabelFile:
         source, licence: texts for the model card, empty if not given.
         resolution: (height, width) to train at, if given.
         path: the file it was read from.
+        coloured: whether it lists colours; otherwise those of ``labels`` were chosen here, and no
+            label file holds them.
     """
 
     labels: LabelSet
@@ -33,6 +36,7 @@ class LabelFile:
     licence: str
     resolution: tuple[int, int] | None
     path: Path
+    coloured: bool = True
 
     def decoder(self, kept: tuple[int, ...] | None = None) -> Decoder:
         """Decoder of label files; classes in ``kept`` become 0, 1, …, others unlabelled."""
@@ -42,7 +46,8 @@ class LabelFile:
             zip(self.ids, classes, strict=True)
         )
         colours = dict.fromkeys(self.ignored_colours, UNLABELLED)
-        colours |= dict(zip(self.labels.colours, classes, strict=True))
+        if self.coloured:
+            colours |= dict(zip(self.labels.colours, classes, strict=True))
         return Decoder(ids, colours, self.path.name)
 
 
@@ -50,7 +55,8 @@ def read_label_file(path: Path) -> LabelFile:
     """Read a YAML file like those in config/labels/.
 
     ``classes: [{name, color: [r, g, b], id}, …]``, where ``id`` is the class's id in the label
-    files and may be omitted if the classes are listed in order from 0; ``ignore: [11, [0, 0, 0]]``
+    files and may be omitted if the classes are listed in order from 0, and ``color`` may be omitted
+    for all classes if the label files hold ids; ``ignore: [11, [0, 0, 0]]``
     lists ids and colours of pixels without a class; ``source:``, ``licence:`` and
     ``resolution: [height, width]`` are optional texts and numbers for training.
 
@@ -63,6 +69,7 @@ def read_label_file(path: Path) -> LabelFile:
             "'color: [r, g, b]' for each, as in config/labels/camvid.yaml"
         )
     data = read_yaml(path)
+    coloured = not _choose_colours(data)
     try:
         labels = LabelSet.of(data, path)
     except ValueError as error:
@@ -85,7 +92,20 @@ def read_label_file(path: Path) -> LabelFile:
         licence=str(data.get("licence") or ""),
         resolution=_resolution(data.get("resolution"), path),
         path=path,
+        coloured=coloured,
     )
+
+
+def _choose_colours(data: Any) -> bool:
+    """Give every class a colour if none has one; whether that was so."""
+    classes = data.get("classes") if isinstance(data, dict) else None
+    if not isinstance(classes, list) or not all(isinstance(entry, dict) for entry in classes):
+        return False  # refused later
+    if any("color" in entry for entry in classes):
+        return False
+    for index, entry in enumerate(classes, 1):
+        entry["color"] = list(voc_colour(index))
+    return True
 
 
 def _check_ids(ids: tuple[Any, ...], path: Path) -> None:

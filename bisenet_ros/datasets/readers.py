@@ -11,6 +11,7 @@ from bisenet_ros.datasets.base import LabelledSet
 from bisenet_ros.datasets.coco_json import index_coco, recognise_coco
 from bisenet_ros.datasets.cvat import index_cvat, recognise_cvat
 from bisenet_ros.datasets.cvat_images import index_cvat_images, recognise_cvat_images
+from bisenet_ros.datasets.hugging_face import index_hugging_face, recognise_hugging_face
 from bisenet_ros.datasets.label_studio import index_label_studio, recognise_label_studio
 from bisenet_ros.datasets.labelme import index_labelme, recognise_labelme
 from bisenet_ros.datasets.options import DatasetOptions
@@ -61,5 +62,8 @@ READERS: dict[str, Reader] = {
     ),
     "supervisely": Reader(
         index_supervisely, "a downloaded Supervisely project", recognise_supervisely
+    ),
+    "hugging-face": Reader(
+        index_hugging_face, "Hugging Face's parquet, or its image folders", recognise_hugging_face
     ),
 }

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.errors import ArgumentError
 from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked, expected
 from bisenet_ros.system.environment import recommended_environment
 from bisenet_ros.system.paths import expanded
@@ -100,8 +98,8 @@ REPLAY = (
     Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
     Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
     Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
-    Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; base name"),
-    Argument("out", "out/replay", "output folder for the scores"),
+    Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; empty: none"),
+    Argument("out", "out/replay", "output folder for the scores; ~ and variables are resolved"),
 )
 
 
@@ -173,40 +171,32 @@ def full_name(*parts: str) -> str:
     return "/" + "/".join(word for part in whole for word in part.split("/") if word)
 
 
-def bag_transport(bag: str, image_topic: str) -> str:
-    """``raw`` or ``compressed``: how the bag stores ``image_topic``.
+def image_topics(chosen: Mapping[str, str]) -> list[str]:
+    """The camera topics that a launch line decides; empty if a params file may decide them."""
+    if chosen.get("image_topics"):
+        return [topic for topic in _topics(chosen["image_topics"]) if topic]
+    if "params_file" in chosen and "image_topic" not in chosen:
+        return []
+    return [chosen.get("image_topic", Parameters().image_topic)]
 
-    A single file, unlike a bag folder, has no metadata.yaml: ``raw`` is assumed.
 
-    Raises:
-        DataError: the bag does not exist, or has the topic in neither form.
+def has_package(name: str) -> bool:
+    """Whether a ROS package is installed, by the ament index."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    index = f"share/ament_index/resource_index/packages/{name}"
+    return any((Path(prefix) / index).exists() for prefix in prefixes if prefix)
+
+
+def fail(context: Any, reason: str) -> None:
+    """Make ``ros2 launch`` end with exit code 1 and this line, without shutting anything down.
+
+    launch has no action for that: it counts what reaches the exception handler of its loop.
+
+    Args:
+        context: a ``launch.LaunchContext``.
+        reason: what went wrong.
     """
-    path = Path(expanded(bag))
-    if not bag or not path.exists():
-        raise DataError(f"bag is {bag!r}, which does not exist; pass bag:=PATH")
-    if path.is_file():
-        return "raw"
-    topics = _bag_topics(path / "metadata.yaml")
-    if image_topic in topics:
-        return "raw"
-    if f"{image_topic}/compressed" in topics:
-        return "compressed"
-    available = ", ".join(topics) or "none"
-    raise DataError(
-        f"{bag} has no topic {image_topic}; topics: {available}; pass image_topic:=TOPIC"
-    )
-
-
-def _bag_topics(metadata: Path) -> list[str]:
-    try:
-        content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
-        counts = content["rosbag2_bagfile_information"]["topics_with_message_count"]
-        return sorted(entry["topic_metadata"]["name"] for entry in counts)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(
-            f"{metadata} is not valid bag metadata ({reason}); run `ros2 bag reindex`"
-        ) from error
+    context.asyncio_loop.call_exception_handler({"message": reason})
 
 
 def _typed(name: str, text: str) -> Any:

@@ -97,6 +97,24 @@ def subscriber_mismatch(node: Node, topic: str) -> str:
     return ""
 
 
+def rival_publishers(node: Node, topic: str) -> str:
+    """A sentence naming who else publishes an output of ours, or ``""``."""
+    found = [
+        f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in node.get_publishers_info_by_topic(topic)
+    ]
+    own = node.get_fully_qualified_name()
+    if own in found:
+        found.remove(own)  # once: a second node may have our name
+    if not found:
+        return ""
+    others = ", ".join(sorted(found))
+    return (
+        f"{others} also publishes {topic}, so subscribers get the masks of both; stop it, or give "
+        "one of the two another name"
+    )
+
+
 def describe(profile: QoSProfile) -> str:
     """Reliability and durability of a profile, such as ``reliable, volatile``."""
     return f"{profile.reliability.name.lower()}, {profile.durability.name.lower()}"

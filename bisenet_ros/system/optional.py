@@ -34,6 +34,7 @@ EXTRA_OF = {
     "openvino": "openvino",
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
     "nncf": "int8",
+    "datasets": "huggingface",
     "triton": "triton",
 }
 

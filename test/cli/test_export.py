@@ -112,7 +112,7 @@ def test_wrong_arguments(small_weights, labelled, tmp_path, capsys):
     check_refused(capsys, [tmp_path / "m.xml", *weights, "--int8"], 2, "--calibrate")
     check_refused(capsys, [tmp_path / "m.xml", *weights, "--calibrate", labelled], 2, "--int8")
     check_refused(capsys, [tmp_path / "m.xml", *weights, "--size", "12"], 2, "--size", "512x1024")
-    check_refused(capsys, [tmp_path / "no/m.xml", *weights], 2, "cannot be written")
+    check_refused(capsys, ["/proc/no/m.xml", *weights], 2, "cannot be written")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,3 +131,21 @@ def test_wrong_files(small_weights, labelled, tmp_path, capsys):
     (lonely / "labels.yaml").write_text("classes: [{name: one, color: [1, 2, 3]}]")
     check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "1 class")
     assert [path.name for path in tmp_path.iterdir()] == ["lonely"]
+
+
+def test_the_example_in_the_docs_gives_the_nodes_mask(small_weights, tmp_path, monkeypatch):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    page = (Path(__file__).resolve().parents[2] / "docs/export.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    folder = tmp_path / "new" / "folder"
+    assert export(folder / "model.onnx", "--weights", small_weights) == 0  # it makes the folder
+    coarse = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
+    image = cv2.resize(coarse, (200, 150), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(folder / "image.png"), image)
+    monkeypatch.chdir(folder)
+    exec(compile(code, "docs/export.md", "exec"), {})
+    mask = cv2.imread("mask.png", cv2.IMREAD_UNCHANGED)
+    expected = Segmenter(small_weights, device="cpu", precision="fp32")([image], "bgr")[0].mask
+    assert mask.shape == expected.shape and len(np.unique(expected)) > 1
+    assert (mask != expected).mean() < 0.01

@@ -15,7 +15,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import yaml
+from PIL import Image
 
 from bisenet_ros.datasets.synthetic_shapes import CLASSES, picture
 
@@ -489,6 +491,39 @@ def cvat_images(root: Path, images: list[Drawn]) -> Path:
     return root
 
 
+def parquet(root: Path, images: list[Drawn]) -> Path:
+    """As ``push_to_hub`` leaves it, with the hub's id2label.json."""
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Image()})
+    (root / "data").mkdir(parents=True)
+    for split in ("train", "val"):
+        ours = [one for one in images if one.split == split]
+        columns = {
+            "image": [Image.fromarray(one.image) for one in ours],
+            "label": [Image.fromarray(one.ids) for one in ours],
+        }
+        table = datasets.Dataset.from_dict(columns, features=features)
+        named = {"train": "train", "val": "validation"}[split]
+        table.to_parquet(root / f"data/{named}-00000-of-00001.parquet")
+    (root / "id2label.json").write_text(json.dumps({str(i): n for i, n in enumerate(NAMES)}))
+    return root
+
+
+def image_folder(root: Path, images: list[Drawn]) -> Path:
+    """Hugging Face's, with a list in each split's folder."""
+    for split in ("train", "val"):
+        lines = []
+        for one in images:
+            if one.split == split:
+                write_image(root / f"{split}/{one.name}.jpg", one.image)
+                write_png(root / f"{split}/masks/{one.name}.png", one.ids)
+                named = {"file_name": f"{one.name}.jpg", "mask_file_name": f"masks/{one.name}.png"}
+                lines.append(json.dumps(named) + "\n")
+        (root / split / "metadata.jsonl").write_text("".join(lines))
+    (root / "id2label.json").write_text(json.dumps({str(i): n for i, n in enumerate(NAMES)}))
+    return root
+
+
 FORMATS = {
     "folder": (folder, "folder"),
     "folder_of_colours": (folder_of_colours, "folder"),
@@ -503,4 +538,6 @@ FORMATS = {
     "labelme": (labelme, "labelme"),
     "label_studio": (label_studio, "label-studio"),
     "supervisely": (supervisely, "supervisely"),
+    "parquet": (parquet, "hugging-face"),
+    "image_folder": (image_folder, "hugging-face"),
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 from trees import CLASSES, folder, noise, write, write_indexed, write_labels
 
 from bisenet_ros.datasets import DatasetOptions, open_set
@@ -54,6 +56,22 @@ def test_a_folder_is_split_by_folders(tmp_path: Path):
     assert data.licence == "ours" and data.resolution == (64, 96)
 
 
+def test_classes_without_colours_get_some_and_masks_hold_ids(tmp_path: Path):
+    root = folder(tmp_path)
+    expected = open_set("folder", root, "val")
+    names = [{"name": name} for name in expected.labels.names]
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": names}))
+    found = open_set("folder", root, "val")
+    assert found.labels.names == expected.labels.names
+    assert len(set(found.labels.colours)) == 3 and (0, 0, 0) not in found.labels.colours
+    for index in range(len(found)):
+        assert (found.read(index)[1] == expected.read(index)[1]).all()
+    mask = found.samples[0].label
+    cv2.imwrite(str(mask), np.full((8, 10, 3), found.labels.colours[1][::-1], np.uint8))
+    with pytest.raises(DataError, match="is a colour image"):
+        found.read(0)  # those colours were chosen here; no mask can mean them
+
+
 def test_what_a_folder_does_not_say(tmp_path: Path):
     data = open_set("folder", folder(tmp_path), "val")
     assert data.licence == "not stated" and data.resolution == (8, 10)
@@ -93,7 +111,10 @@ def test_masks_of_0_and_255(tmp_path: Path):
     ("listed", "said"),
     [
         ({"classes": None}, "labels.yaml is not a list of classes"),
-        ({"classes": [{"name": "a"}]}, "labels.yaml is not a list of classes: expected 'classes:'"),
+        (
+            {"classes": [{"name": "a"}, {"name": "b", "color": [1, 2, 3]}]},
+            "labels.yaml is not a list of classes: expected 'classes:'",
+        ),
         ({"classes": [{"name": "a", "color": [0, 0, 300]}]}, "three integers from 0 to 255"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": 0}]}, "lists id 0 2×"),
         ({"classes": [CLASSES[0], {**CLASSES[1], "id": "one"}]}, "lists id 'one'"),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import importlib
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import yaml
 
-from bisenet_ros.errors import ArgumentError, DataError
-from bisenet_ros.ros import launch_arguments
+from bisenet_ros.errors import ArgumentError
 from bisenet_ros.ros.launch_arguments import (
     REPLAY,
-    bag_transport,
     existing_file,
+    fail,
     full_name,
+    has_package,
+    image_topics,
     node_parameters,
     number,
     process_options,
@@ -178,48 +182,30 @@ def test_names_are_joined_as_ros_joins_them(parts: tuple[str, ...], name: str):
     assert full_name(*parts) == name
 
 
-def bag(folder: Path, *topics: str) -> str:
-    """A bag's folder whose list of topics is ``topics``; nobody reads the messages."""
-    counts = [{"message_count": 1, "topic_metadata": {"name": topic}} for topic in topics]
-    content = {"rosbag2_bagfile_information": {"topics_with_message_count": counts}}
-    (folder / "metadata.yaml").write_text(yaml.safe_dump(content))
-    return str(folder)
+def test_the_camera_topics_are_those_of_the_launch_line():
+    assert image_topics({}) == ["/camera/image_raw"]
+    assert image_topics({"image_topic": "/a"}) == ["/a"]
+    assert image_topics({"image_topic": "/a", "image_topics": "[/b, '/c']"}) == ["/b", "/c"]
+    assert image_topics({"params_file": "x.yaml"}) == []  # which may name others
+    assert image_topics({"params_file": "x.yaml", "image_topic": "/a"}) == ["/a"]
 
 
-def test_the_transport_is_the_bags(tmp_path: Path):
-    assert bag_transport(bag(tmp_path, "/cam", "/other"), "/cam") == "raw"
-    assert bag_transport(bag(tmp_path, "/cam/compressed"), "/cam") == "compressed"
-    assert bag_transport(bag(tmp_path, "/cam", "/cam/compressed"), "/cam") == "raw"
-    single = tmp_path / "bag.mcap"
-    single.touch()
-    assert bag_transport(str(single), "/cam") == "raw"
+def test_installed_packages_are_found_in_the_index(tmp_path, monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'none'}{os.pathsep}{tmp_path}")
+    assert not has_package("rviz2")
+    index = tmp_path / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    (index / "rviz2").touch()
+    assert has_package("rviz2")
 
 
-def test_the_shipped_bag_is_compressed():
-    drives = sorted((ROOT / "test" / "data").glob("*/metadata.yaml"))
-    assert drives
-    for drive in drives:
-        assert bag_transport(str(drive.parent), "/camera/image_raw") == "compressed"
-
-
-def test_a_bag_without_the_topic_says_what_it_holds(tmp_path: Path):
-    with pytest.raises(DataError, match="has no topic /cam; topics: /a, /b; pass image_topic:="):
-        bag_transport(bag(tmp_path, "/b", "/a"), "/cam")
-
-
-@pytest.mark.parametrize("text", ["", "missing"])
-def test_a_bag_that_is_not_there_is_refused(text: str, tmp_path: Path):
-    with pytest.raises(DataError, match="bag is .*; pass bag:=PATH"):
-        bag_transport(text and str(tmp_path / text), "/cam")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"a: [1]", b"\xff\xfe", b"\x00", b"- 1"])
-def test_a_folder_that_is_no_bag_is_refused_in_one_line(content: bytes | None, tmp_path: Path):
-    if content is not None:
-        (tmp_path / "metadata.yaml").write_bytes(content)
-    with pytest.raises(DataError, match="is not valid bag metadata") as caught:
-        bag_transport(str(tmp_path), "/cam")
-    assert "\n" not in str(caught.value)
+def test_a_failure_reaches_the_loop_of_launch():
+    """launch ends with 1 for what its loop's exception handler is told."""
+    loop, told = asyncio.new_event_loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    fail(SimpleNamespace(asyncio_loop=loop), "the node failed")
+    loop.close()
+    assert told == ["the node failed"]
 
 
 def test_processes_get_the_environment_unless_the_user_set_it(monkeypatch: pytest.MonkeyPatch):
@@ -250,5 +236,6 @@ def test_launch_files_compile_and_import_what_exists(path: Path):
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert "generate_launch_description" in names
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == launch_arguments.__name__:
-            assert all(hasattr(launch_arguments, alias.name) for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bisenet_ros."):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
+from bag_maker import BagMaker, picture
 from harness import ROOT, Peer, Process
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
@@ -55,15 +59,98 @@ pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
 Start = Callable[..., Process]
 
 
-def launch(start: Start, **given: str) -> Process:
-    """Start segment.launch.py with the arguments ``given``."""
-    file = str(ROOT / "launch/segment.launch.py")
+def launch(
+    start: Start, *, file: str = "segment", environment: dict[str, str] | None = None, **given: str
+) -> Process:
+    """Start a launch file with the arguments ``given``."""
+    path = str(ROOT / f"launch/{file}.launch.py")
     arguments = [f"{name}:={value}" for name, value in given.items()]
     prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
     return start(
-        [sys.executable, "-c", DRIVER, file, *arguments],
+        [sys.executable, "-c", DRIVER, path, *arguments],
         AMENT_PREFIX_PATH=os.pathsep.join(prefixes),
+        **(environment or {}),
     )
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> dict[str, str]:
+    """An environment in which ``ros2`` is stand_in_ros2.py, and rosbag2_interfaces can be had."""
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin/ros2"
+    script.write_text(f"#!{sys.executable}\n{(ROOT / 'test/ros/stand_in_ros2.py').read_text()}")
+    script.chmod(0o755)
+    (tmp_path / "stub/rosbag2_interfaces").mkdir(parents=True)
+    (tmp_path / "stub/rosbag2_interfaces/__init__.py").touch()
+    (tmp_path / "stub/rosbag2_interfaces/srv.py").write_text(
+        "from std_srvs.srv import Trigger as Resume\n"
+    )
+    python = [str(tmp_path / "stub"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(python),
+    }
+
+
+FRAMES = 20
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    """Two seconds at 10 Hz of images and labels of three classes."""
+    with BagMaker(tmp_path / "bag") as maker:
+        for i in range(FRAMES):
+            stamp = 100 * 10**9 + i * 10**8
+            maker.jpeg("/camera/image_raw/compressed", stamp, picture(i))
+            label = np.random.default_rng(i).integers(0, 3, (24, 32), np.uint8)
+            maker.compressed(
+                "/camera/labels/compressed", stamp, cv2.imencode(".png", label)[1], "png"
+            )
+    return tmp_path / "bag"
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_replay_loses_no_frame_and_scores(
+    start: Start, small_weights: Path, bag: Path, stand_in: dict[str, str], as_file: bool
+):
+    path = next(bag.glob("*.mcap")) if as_file else bag
+    given = {"bag": str(path), "weights": str(small_weights), "device": "cpu", "engine": "torch"}
+    given |= {"out": str(bag.parent / "out"), "rviz": "true"}
+    process = launch(start, file="replay", environment=stand_in, **given)
+    assert process.wait(90) == 0, process.output
+    metrics = json.loads((bag.parent / "out/metrics.json").read_text())
+    assert metrics["masks"] == metrics["scored"] == FRAMES and metrics["never_received"] == 0
+    assert "rviz2 is not installed" in process.output
+    assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"weights": "/nowhere.safetensors"}, "segmentation_node failed with exit code 3"),
+        ({"labels_topic": "/truth"}, "no images on /truth"),
+        ({"bag": "/nowhere"}, "does not exist; pass bag:=PATH"),
+        ({"fails": "1"}, "player failed with exit code 1"),
+    ],
+)
+def test_a_replay_that_fails_ends_with_a_code(
+    start: Start, small_weights: Path, bag: Path, stand_in: dict[str, str], given, said
+):
+    given = dict(given)
+    if given.pop("fails", ""):
+        bag.with_suffix(".fails").touch()
+    out = bag.parent / "out"
+    base = {"bag": str(bag), "weights": str(small_weights), "device": "cpu", "out": str(out)}
+    process = launch(start, file="replay", environment=stand_in, **{**base, **given})
+    assert process.wait(60) == 1, process.output
+    assert said in process.output
+    assert "Traceback" not in process.output
+
+
+def test_a_node_that_cannot_start_ends_the_launch_with_a_code(start: Start):
+    process = launch(start, weights="/nowhere.safetensors", device="cpu")
+    assert process.wait() == 1
+    assert "segmentation_node failed with exit code 3" in process.output
 
 
 def parameters(peer: Peer, node: str, *names: str) -> dict[str, object]:

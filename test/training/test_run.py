@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import shutil
 import signal
@@ -15,9 +16,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
+from rich.console import Console
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.cli import main
+from bisenet_ros.cli.train import _bar, _figures
 from bisenet_ros.datasets.checking import check
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.reference import Predictor
@@ -228,6 +232,44 @@ def test_checking_data_counts_and_trains_nothing(folder, tmp_path, capsys):
     said = capsys.readouterr().out
     assert all(name in said for name in NAMES)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_occurs_nowhere_is_named(folder, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(folder, root)
+    classes = [{"name": name} for name in (*NAMES, "ghost")]  # and no colours: masks hold ids
+    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    line = ["--dataset", "folder", "--data", str(root), "--val-share", "0.25", "--check-data"]
+    assert main(["train", *line]) == 0
+    said = capsys.readouterr()
+    assert "warning: no pixel of train and val has the class 'ghost'" in said.err
+    assert "floor" not in said.err and "ghost" in said.out
+
+
+def test_masks_of_black_and_white_are_said_to_be_read_so(folder, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(folder, root)
+    for path in (root / "masks").iterdir():
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(ids == 1, 255, 0).astype(np.uint8))
+    (root / "labels.yaml").write_text("classes: [{name: box}]")
+    line = ["--dataset", "folder", "--data", str(root), "--val-share", "0.25", "--check-data"]
+    assert main(["train", *line]) == 0
+    said = capsys.readouterr()
+    assert "note: masks hold 0 and 255 alone: 0 is read as background, 255 as box" in said.err
+
+
+def test_the_progress_line_fits_80_columns():
+    console = Console(width=80, force_terminal=True, file=io.StringIO(), color_system=None)
+    known = {"loss": 12.3456, "images_per_s": 1234.5, "val_miou": 0.719, "learning_rate": 1e-3}
+    bar = _bar(console)
+    task = bar.add_task("training", total=160_000, figures="")
+    bar.update(task, completed=123_456, figures=_figures(known))
+    console.print(bar.get_renderable())
+    (line,) = console.file.getvalue().strip("\n").splitlines()
+    for part in ("123456/160000", "loss 12.346", "1234.5 img/s", "mIoU 0.719", ":"):
+        assert part in line
+    assert len(line.rstrip()) <= 80 and "…" not in line
 
 
 def test_data_is_checked_before_training_starts(folder, tmp_path, capsys):

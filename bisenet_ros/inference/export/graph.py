@@ -6,6 +6,7 @@ import inspect
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,33 @@ from bisenet_ros.networks.layers import crop_padding, pad_to_multiple, round_up
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 17  # ONNX operators; read by ONNX Runtime 1.12, OpenVINO 2022.3, TensorRT 8.6 and later
+
+
+def interface(size: Sequence[int], logits: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """What goes in and what comes out, for people and programs without this package.
+
+    Args:
+        size: (height, width) of the input.
+        logits: (classes, height, width) of the output.
+    """
+    return {
+        "input": {
+            "name": INPUT,
+            "type": "uint8",
+            "layout": "NHWC",
+            "channels": "RGB",
+            "shape": [1, *size, 3],
+            "normalisation": "none: mean and std of the card are part of the graph",
+        },
+        "output": {
+            "name": OUTPUT,
+            "type": "float32",
+            "layout": "NCHW",
+            "shape": [1, *logits],
+            "to_mask": "resize each class bilinearly to the image, then take the class with the "
+            "highest value of each pixel",
+        },
+    }
 
 
 class ServedNetwork(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.inference.engines.onnx_runtime import load_onnxruntime
 from bisenet_ros.inference.engines.openvino import load_openvino
+from bisenet_ros.inference.export.graph import interface
 
 ONNX, IR = ".onnx", ".xml"
 SUFFIXES = (ONNX, IR)
@@ -30,6 +32,7 @@ class Exported:
         stride: input pixels per logit.
         input_step: sizes that are rounded up to ``size`` differ from it by less than this.
         precision: ``fp32``, or ``int8`` if it is quantised.
+        logits: (classes, height, width) of its output.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class Exported:
     stride: int
     input_step: int
     precision: str
+    logits: tuple[int, ...]
 
 
 def is_exported(path: Path) -> bool:
@@ -45,9 +49,18 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def metadata(card: ModelCard, precision: str, input_step: int) -> dict[str, str]:
-    """The metadata of an exported file: the card's, the precision and the step of input sizes."""
-    own = {PRECISION: precision, INPUT_STEP: input_step}
+def metadata(
+    card: ModelCard, precision: str, input_step: int, size: Sequence[int], logits: Sequence[int]
+) -> dict[str, str]:
+    """The metadata of an exported file.
+
+    Args:
+        card: the card, which is part of it.
+        precision: ``fp32`` or ``int8``.
+        input_step: the step of input sizes.
+        size, logits: as for :func:`~bisenet_ros.inference.export.graph.interface`.
+    """
+    own = {PRECISION: precision, INPUT_STEP: input_step, **interface(size, logits)}
     return {**card.metadata(), **{name: json.dumps(value) for name, value in own.items()}}
 
 
@@ -77,7 +90,8 @@ def read(path: Path) -> Exported:
             f"{path} is not a model exported by this package: {reason}; "
             "create one with python -m bisenet_ros export"
         ) from error
-    return Exported(path, card, (image[1], image[2]), stride, step, precision)
+    size = (image[1], image[2])
+    return Exported(path, card, size, stride, step, precision, tuple(logits[1:]))
 
 
 def _stride(image: list[int], logits: list[int], classes: int) -> int:

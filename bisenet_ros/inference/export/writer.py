@@ -45,11 +45,11 @@ def write(
     """
     content = to_onnx(ServedNetwork(network, card.mean, card.std), size)
     precision = "fp32" if examples is None else "int8"
-    entries = metadata(card, precision, network.input_step)
+    shape = (1, len(card.labels), *network.logits_size(size))
+    entries = metadata(card, precision, network.input_step, size, shape[1:])
     if path.suffix.lower() == IR:
         _write_ir(path, content, entries, examples)
     else:
-        shape = (1, len(card.labels), *network.logits_size(size))
         _write_onnx(path, content, entries, examples, shape)
 
 

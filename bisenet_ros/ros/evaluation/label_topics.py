@@ -13,7 +13,12 @@ COMPRESSED = "/compressed"
 
 
 def label_topics(name: str) -> dict[str, type]:
-    """Topics and their message types: a base name stands for both transports, as for cameras."""
+    """Topics and their message types: a base name stands for both transports, as for cameras.
+
+    An empty name stands for none: masks are counted, not scored.
+    """
+    if not name:
+        return {}
     if name.endswith(COMPRESSED):
         return {name: CompressedImage}
     return {name: Image, name + COMPRESSED: CompressedImage}
@@ -49,7 +54,7 @@ class LabelWatch:
                 f"the nearest label of a mask without one is {offset:.1f} ms away (median); labels "
                 "must carry the stamps of their images"
             )
-        if scorer.labels or not scorer.masks:
+        if scorer.labels or not scorer.masks or not self._expected:
             return ""
         for topic, types in self._seen.items():
             for found in types - {self._expected[topic]}:

@@ -42,7 +42,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
     "labels_topic": (
         "/camera/labels",
-        "true ids, mono8: Image on this topic, or CompressedImage (PNG) on its /compressed topic",
+        "true ids, mono8: Image on this topic, or PNG on its /compressed topic; empty: none",
     ),
     "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
     "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),

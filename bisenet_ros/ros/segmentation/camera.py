@@ -147,6 +147,7 @@ class Camera:
             or remedy(self.node, self._images)
             or self._lost_frames(offered)
             or qos.subscriber_mismatch(self.node, self.outputs.mask.topic_name)
+            or qos.rival_publishers(self.node, self.outputs.mask.topic_name)
             or self._foreign_clock()
         )
         if warning and warning != self.warning:
@@ -170,6 +171,14 @@ class Camera:
         self.calibration.close()
         for publisher in self.outputs.all():
             self.node.destroy_publisher(publisher)
+
+    def connection(self) -> dict[str, object]:
+        """How many publishers the subscription is connected to, where rclpy can tell."""
+        subscription = self._subscription
+        count = getattr(subscription, "get_publisher_count", None)  # not in Humble
+        if subscription is not None and count is None:
+            return {}
+        return {"matched_publishers": int(count()) if count is not None else 0}
 
     def requested_outputs(
         self, parameters: Parameters, label_map: LabelMap | None

@@ -13,7 +13,7 @@ from rclpy.qos import ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
-from bisenet_ros.errors import ArgumentError, DataError
+from bisenet_ros.errors import DataError
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.depth_images import decode_compressed, decode_raw
 from bisenet_ros.projection.points import POINT, LabelledPoints
@@ -24,6 +24,7 @@ from bisenet_ros.ros.segmentation.camera_info import CameraInfoRelay
 from bisenet_ros.ros.segmentation.output_state import OutputState
 from bisenet_ros.ros.segmentation.pairing import Pairing
 from bisenet_ros.ros.segmentation.segmented_frame import SegmentedFrame
+from bisenet_ros.ros.segmentation.topics import resolved_topic
 
 COMPRESSED = "/compressedDepth"  # the end of a topic of compressed_depth_image_transport
 SHAPE_TOLERANCE = 0.02  # how far the two images' aspect ratios may differ, for odd sizes
@@ -51,7 +52,7 @@ class PointsOutput:
         wake: Callable[[], None],
     ) -> None:
         self._node, self._group, self._calibration, self._wake = node, group, calibration, wake
-        self.topic = _resolved(node, depth_topic) if depth_topic else ""
+        self.topic = resolved_topic(node, "depth_topic", depth_topic) if depth_topic else ""
         self.kind = CompressedImage if self.topic.endswith(COMPRESSED) else Image
         self.state = OutputState(f"{prefix}/points", node.get_logger())
         self.pairing: Pairing[SegmentedFrame, Image | CompressedImage] = Pairing()
@@ -169,17 +170,6 @@ class PointsOutput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
-
-
-def _resolved(node: Node, topic: str) -> str:
-    try:
-        return node.resolve_topic_name(topic)
-    except Exception as error:  # rclpy has an exception of its own for each way to be wrong
-        reason = " ".join(str(error).split())
-        raise ArgumentError(
-            f"depth_topic is {topic!r}, which is not a valid topic name ({reason}); expected a "
-            "name such as /camera/aligned_depth_to_color/image_raw"
-        ) from error
 
 
 def decode(message: Image | CompressedImage) -> np.ndarray:

@@ -60,10 +60,15 @@ def image_topics(node: Node, parameters: Parameters) -> list[ImageTopic]:
 
 
 def _image_topic(node: Node, name: str, topic: str, transport: str) -> ImageTopic:
+    base = resolved_topic(node, name, topic)
+    requested = base + COMPRESSED if transport == "compressed" else topic
+    return ImageTopic(base, requested, node.resolve_topic_name(requested), transport)
+
+
+def resolved_topic(node: Node, name: str, topic: str) -> str:
+    """The full name of a topic, remapped; ArgumentError that names its parameter if it is wrong."""
     try:
-        base = node.resolve_topic_name(topic)
-        requested = base + COMPRESSED if transport == "compressed" else topic
-        return ImageTopic(base, requested, node.resolve_topic_name(requested), transport)
+        return str(node.resolve_topic_name(topic))
     except Exception as error:  # rclpy has an exception of its own for each way to be wrong
         reason = " ".join(str(error).split())
         raise ArgumentError(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bisenet_ros.checkpoints import load
+from bisenet_ros.cli import main
 from bisenet_ros.errors import ArgumentError, BarNotMet, WeightsError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.export import reader, writer
@@ -33,6 +34,24 @@ def test_the_card_travels_with_it(model, small_card):
     found = reader.read(model)
     assert found.card.as_dict() == small_card.as_dict()
     assert (found.size, found.stride, found.precision) == (SIZE, 8, "fp32")
+
+
+def test_it_says_what_goes_in_and_comes_out(model, small_card, capsys):
+    assert main(["inspect", str(model), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["class_names"] == list(small_card.labels.names)
+    assert said["input"]["shape"] == [1, *SIZE, 3]
+    assert (
+        said["input"]["type"] == "uint8" and "part of the graph" in said["input"]["normalisation"]
+    )
+    assert said["output"]["shape"] == [1, 3, SIZE[0] // 8, SIZE[1] // 8]
+    assert main(["inspect", str(model)]) == 0
+    assert "floor" in capsys.readouterr().out
+    if model.suffix == ".onnx":
+        runtime = pytest.importorskip("onnxruntime")
+        entries = runtime.InferenceSession(str(model)).get_modelmeta().custom_metadata_map
+        for part in ("input", "output"):
+            assert json.loads(entries[part]) == said[part]
 
 
 def test_it_is_served_like_weights(model, small_weights):

@@ -10,6 +10,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from bisenet_ros.ros.qos import latched
+from bisenet_ros.ros.segmentation import usage
 from bisenet_ros.ros.segmentation.labels import LabelInfo
 
 WARN = b"\x01"
@@ -20,6 +21,7 @@ WARN = b"\x01"
     [
         (("image_topic:=/bisenet/overlay",), "/bisenet/overlay, which this node publishes itself"),
         (("image_topic:='/a b'",), "image_topic is '/a b', which is not a valid topic name"),
+        (("depth_topic:=['/a b']",), "depth_topic is '/a b', which is not a valid topic name"),
     ],
 )
 def test_topics_that_cannot_work_end_the_start_with_one_line(start, small_weights, options, said):
@@ -44,8 +46,13 @@ def test_remedies_paths_thresholds_and_clocks(tmp_path, domain, small_weights, m
         rig.peer.spin_until(lambda: remedy in message(), "the remedy in diagnostics")
         assert remedy in rig.process.output
         rig.peer.node.destroy_publisher(driver)
+        help_names_every_output(rig)
         camera = rig.advertise(Image, "/camera/image_raw")
         stamped_in_1970(rig, camera, message)
+        rival = rig.peer.node.create_publisher(Image, "/bisenet/mask", 1)
+        said = "/test_peer also publishes /bisenet/mask"
+        rig.peer.spin_until(lambda: said in message(), "the rival in diagnostics")
+        rig.peer.node.destroy_publisher(rival)
         threshold_is_published(rig)
         client = rig.peer.node.create_client(Trigger, "/bisenet/reload")
         own.unlink()
@@ -57,6 +64,16 @@ def test_remedies_paths_thresholds_and_clocks(tmp_path, domain, small_weights, m
         assert held.string_value == "$MODELS/own.safetensors"  # as it was given
     finally:
         rig.close()
+
+
+def help_names_every_output(rig: Rig) -> None:
+    listed = usage.text()
+    found = rig.peer.node.get_publisher_names_and_types_by_node("bisenet", "/")
+    outputs = [name for name, _ in found if name.startswith("/bisenet/")]
+    for name in outputs:
+        if not name.endswith(("transition_event", "_service_event")):
+            assert name.replace("/bisenet/", "~/") in listed
+    assert "/bisenet/mask" in outputs
 
 
 def stamped_in_1970(rig: Rig, camera, message) -> None:
