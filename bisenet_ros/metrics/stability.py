@@ -21,7 +21,13 @@ import numpy as np
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import Scores, confusion_matrix, defined, scores
-from bisenet_ros.metrics.optical_flow import FlowMethod, OpticalFlow, consistent, warp_ids
+from bisenet_ros.metrics.optical_flow import (
+    FlowMethod,
+    OpticalFlow,
+    Planes,
+    planes_consistent,
+    planes_warp_ids,
+)
 
 MAX_GAP_S = 1.0  # between two frames; beyond it the camera paused and they are no pair
 
@@ -153,8 +159,8 @@ class Stability:
         self._last = new
         if last is None or not self._follows(last, new):
             return FrameStability()
-        forward = self._flow.between(last.grey, new.grey)
-        backward = self._flow.between(new.grey, last.grey)
+        forward = Planes.of(self._flow.between(last.grey, new.grey))
+        backward = Planes.of(self._flow.between(new.grey, last.grey))
         after = self._warped(new.mask, forward, backward)
         new.before = self._warped(last.mask, backward, forward)
         return FrameStability(
@@ -179,11 +185,12 @@ class Stability:
         passed = new.stamp_ns - last.stamp_ns
         return 0 < passed <= self.max_gap_ns and last.shape == new.shape
 
-    def _warped(self, mask: np.ndarray, flow: np.ndarray, opposite: np.ndarray) -> np.ndarray:
+    def _warped(self, mask: np.ndarray, flow: Planes, opposite: Planes) -> np.ndarray:
         """The mask the flow leads to, seen from where it comes; 255 where it is not trusted."""
-        trusted = consistent(flow, opposite)
+        trusted = planes_consistent(flow, opposite)
         self._trusted.add(int(np.count_nonzero(trusted)), trusted.size)
-        return np.where(trusted, warp_ids(mask, flow, UNLABELLED), np.uint8(UNLABELLED))
+        warped = planes_warp_ids(mask, flow, UNLABELLED)
+        return np.where(trusted, warped, np.uint8(UNLABELLED))
 
     def _add_pair(self, reference: np.ndarray, after: np.ndarray) -> float:
         self._pairs += 1
