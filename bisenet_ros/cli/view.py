@@ -30,7 +30,9 @@ def view(
     web: Annotated[
         bool, typer.Option("--web", help="in a browser on this machine, not in a window")
     ] = False,
-    port: Annotated[int, typer.Option(help="of --web; 0: any free one", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="of --web, and the next one; 0: any", min=0, max=65534)
+    ] = 0,
     save: Annotated[
         Path | None, typer.Option(help="write a Rerun file (.rrd) instead of showing anything")
     ] = None,

@@ -50,7 +50,7 @@ def web(port: int) -> Iterator[tuple[Any, str]]:
     The server listens on localhost only; from another machine, forward both ports with ssh.
 
     Args:
-        port: of the page; 0 for any that is free.
+        port: of the page, and the next one for the data; 0 for any that are free.
 
     Raises:
         ArgumentError: the server does not start.
@@ -58,7 +58,8 @@ def web(port: int) -> Iterator[tuple[Any, str]]:
     from bisenet_ros.report.rerun import APPLICATION, rerun
 
     library = rerun()
-    data_port, page_port = _free_port(), port or _free_port()
+    page_port = port or _free_port()
+    data_port = port + 1 if port else _free_port()
     command = [sys.executable, "-m", "rerun_cli", "--serve-web", "--bind", LOCALHOST]
     command += ["--port", str(data_port), "--web-viewer-port", str(page_port)]
     # The server must not open a browser: there may be none, or the wrong one.
