@@ -28,8 +28,8 @@ from bisenet_ros.ros.launch_arguments import (
     full_name,
     image_topics,
     is_true,
-    number,
     process_options,
+    rate_factor,
 )
 from bisenet_ros.ros.replay_plan import (
     GATE,
@@ -41,6 +41,7 @@ from bisenet_ros.ros.replay_plan import (
     gate_command,
     plan_replay,
     player_command,
+    stepper_arguments,
 )
 
 
@@ -67,14 +68,27 @@ def start(context: LaunchContext) -> list:
     plan = plan_replay(chosen["bag"], image_topics(chosen), chosen["labels_topic"])
     if plan.images and not {"image_transport", "params_file"} & set(chosen):
         chosen["image_transport"] = plan.transport
+    speed, loop = rate_factor(chosen["rate_factor"]), is_true(chosen["loop"])
+    if not speed and not {"rate", "params_file"} & set(chosen):
+        chosen["rate"] = "0.0"  # every frame: the bag's time stands still until it is served
     options = process_options(chosen)
-    speed, loop = number("rate_factor", chosen["rate_factor"]), is_true(chosen["loop"])
-    play = ExecuteProcess(cmd=player_command(plan.bag, speed, loop), name=PLAYER, **options)
-    gate = ExecuteProcess(
-        cmd=gate_command(node, full_name(namespace, "evaluation")), name=GATE, **options
-    )
     score = scorer(chosen, node, plan, options)
-    names = {play: PLAYER, gate: GATE, score: SCORER}
+    names = {score: SCORER}
+    if speed:
+        play = ExecuteProcess(cmd=player_command(plan.bag, speed, loop), name=PLAYER, **options)
+        gate = ExecuteProcess(
+            cmd=gate_command(node, full_name(namespace, "evaluation")), name=GATE, **options
+        )
+        names |= {play: PLAYER, gate: GATE}
+    else:
+        play = Node(
+            package="bisenet_ros",
+            executable="camera_player",
+            exec_name=PLAYER,
+            arguments=stepper_arguments(plan, f"{node}/mask", loop),
+            **options,
+        )
+        names |= {play: PLAYER}
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list:
         started_here = event.process_name.startswith(NODE)
@@ -87,7 +101,7 @@ def start(context: LaunchContext) -> list:
         end = Shutdown(reason=step.reason)
         return [TimerAction(period=step.after_s, actions=[end])] if step.after_s else [end]
 
-    return [RegisterEventHandler(OnProcessExit(on_exit=on_exit)), score, play, gate]
+    return [RegisterEventHandler(OnProcessExit(on_exit=on_exit)), *names]
 
 
 def scorer(chosen: dict[str, str], node: str, plan: ReplayPlan, options: dict) -> Node:

@@ -14,7 +14,13 @@ import setuptools
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bisenet_ros"
-NAMES = {"cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}  # import name to pip's
+NAMES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "rerun": "rerun-sdk",
+    "rerun_cli": "rerun-sdk",
+    "yaml": "pyyaml",
+}  # import name to pip's
 ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python": "python3-opencv",
@@ -87,6 +93,8 @@ OPTIONAL = (
     "int8",
     "triton",
     "huggingface",
+    "viewer",
+    "fleet",
 )  # their packages are imported where they are needed
 
 
@@ -104,7 +112,7 @@ def test_everything_declared_is_imported(extras, extra):
 
 @pytest.mark.parametrize("extra", OPTIONAL)
 def test_optional_packages_are_imported_where_they_are_needed(extras, extra):
-    names = imported("inference", "datasets")
+    names = imported("inference", "datasets", "recordings", "replay", "report")
     assert extras[extra] - names - INDIRECT.get(extra, set()) == set()
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 COLUMNS = {
     "network": "network",
     "backbone": "backbone",
-    "output_stride": "output stride",
-    "logits_stride": "logits at",
-    "parameters": "parameters, M",
-    "gmacs": "mult-adds, G",
-    "ratio_to_bisenetv2": "time / bisenetv2's",
+    "output_stride": "stride",
+    "logits_stride": "logits",
+    "parameters": "M params",
+    "gmacs": "G mult-adds",
+    "ratio_to_bisenetv2": "× bisenetv2",
     "median_ms": "ms",
 }
 
@@ -133,7 +133,7 @@ def _print_table(rows: list[dict[str, Any]], console: Console) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for index, title in enumerate(_titles(rows[0])):
-        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=index < 2)
+        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     console.print(table, "")

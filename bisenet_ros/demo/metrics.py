@@ -12,6 +12,31 @@ from bisenet_ros.recordings.node_outputs import read_json
 from bisenet_ros.system.machine import describe
 
 
+def live_figures(plan: DemoPlan, played: Played) -> dict[str, Any]:
+    """What only a live run tells: frames lost, ages, stage times, the node's model; JSON values."""
+    scored = read_json(played.recording.metrics)
+    camera, model = _node_statuses(played)
+    values = camera.get("values", {})
+    lockstep = plan.rate is None and plan.rate_factor == 0
+    # The clock stands still while a frame is waited for, so that ages mean nothing.
+    ages = {key: None if lockstep else scored[key] for key in ("age_ms_p50", "age_ms_p95")}
+    return {
+        "rate_factor": None if plan.rate is not None else plan.rate_factor,
+        "frames_played": played.player["frames_played"],
+        "unserved": played.player["unserved"],
+        "frames_received": _count(values, "received"),
+        "published": _count(values, "published"),
+        "masks": scored["masks"],
+        "superseded": _count(values, "superseded"),
+        "rejected": _count(values, "rejected"),
+        "output_fps": scored["output_fps"],
+        **ages,
+        "stage_ms": _stages(values),
+        "model": model.get("values", {}),
+        "problems": problems(played, scored),
+    }
+
+
 def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
     """All measurements, as JSON values.
 

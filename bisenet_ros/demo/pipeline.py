@@ -17,6 +17,8 @@ from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABELS_TOPIC = "/camera/labels/compressed"
 NODE = "bisenet"
+NO_LABELS = "/bisenet_replay/no_labels"  # a topic that nobody publishes
+RECORDED_TIME = ("--stamps", "original", "--clock", "100")  # Hz; its period bounds errors of ages
 START_TIMEOUT_S = 180.0  # importing torch can take long on a busy robot
 LAST_MASK_TIMEOUT_S = 60.0  # a slow network may still have to process the newest frame
 DIAGNOSTICS_TIMEOUT_S = 5.0  # they are published once per second
@@ -26,15 +28,35 @@ Progress = Callable[[str, int | None], None]
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What to play: a bag, at ``rate`` Hz, with these weights and device.
+    """What to play, and how.
 
-    ``weights`` None: the node's default.
+    Attributes:
+        bag: what to play.
+        rate: frames per second, under new stamps; None for the recorded stamps and times.
+        weights: None for the node's default.
+        device: of the node.
+        rate_factor: without a rate, how much faster than recorded; 0 for as fast as the node
+            serves every frame.
+        image_topic: in the bag.
+        labels_topic: in the bag; None to play no labels.
+        overlays: whether to record the node's overlays as well.
+        node: further parameters of the node.
     """
 
     bag: Path
-    rate: float
+    rate: float | None
     weights: Path | None = None
     device: str = "auto"
+    rate_factor: float = 1.0
+    image_topic: str = IMAGE_TOPIC
+    labels_topic: str | None = LABELS_TOPIC
+    overlays: bool = True
+    node: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node follows the bag's time."""
+        return self.rate is None
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,7 @@ def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executabl
 
         progress("starting the node", 0)
         node = start("segmentation_node", *node_arguments(plan))
-        scorer = start("evaluation_node", *scorer_arguments(recording))
+        scorer = start("evaluation_node", *scorer_arguments(plan, recording))
         _wait_ready(node, [node])
         _wait_ready(scorer, [node, scorer])
         player = start("camera_player", *player_arguments(plan, folder / "player.json"))
@@ -88,35 +110,48 @@ def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executabl
 
 def node_arguments(plan: DemoPlan) -> list[str]:
     """Command line of segmentation_node: every frame, since the player sets the rate."""
-    parameters = {
-        "image_topic": IMAGE_TOPIC.removesuffix("/compressed"),
-        "image_transport": "compressed",
+    compressed = plan.image_topic.endswith("/compressed")
+    parameters: dict[str, Any] = {
+        "image_topic": plan.image_topic.removesuffix("/compressed"),
+        "image_transport": "compressed" if compressed else "raw",
         "rate": 0.0,
         "device": plan.device,
+        **dict(plan.node),
     }
+    if plan.simulated:
+        parameters["use_sim_time"] = True
     if plan.weights is not None:
         parameters["weights"] = str(plan.weights.absolute())
     return ["--ros-args", "-r", "__ns:=/", "-r", f"__node:={NODE}", *_assigned(parameters)]
 
 
-def scorer_arguments(recording: Recording) -> list[str]:
+def scorer_arguments(plan: DemoPlan, recording: Recording) -> list[str]:
     """Command line of evaluation_node."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "mask_topic": f"/{NODE}/mask",
-        "overlay_topic": f"/{NODE}/overlay",
+        "overlay_topic": f"/{NODE}/overlay" if plan.overlays else "",
         "label_names_topic": f"/{NODE}/labels",
-        "labels_topic": LABELS_TOPIC,
+        "labels_topic": plan.labels_topic or NO_LABELS,
         "record": str(recording.folder.absolute()),
         "out": str(recording.folder.absolute()),
     }
+    if plan.simulated:
+        parameters["use_sim_time"] = True
     return ["--ros-args", "-r", "__ns:=/", *_assigned(parameters)]
 
 
 def player_arguments(plan: DemoPlan, result: Path) -> list[str]:
     """Command line of camera_player."""
+    labels = () if plan.labels_topic is None else ("--also", plan.labels_topic)
+    time_options: tuple[str, ...]
+    if plan.rate is not None:
+        time_options = ("--rate", str(plan.rate), "--stamps", "fresh")
+    elif plan.rate_factor > 0:
+        time_options = ("--rate-factor", str(plan.rate_factor), *RECORDED_TIME)
+    else:
+        time_options = ("--lockstep", f"/{NODE}/mask", *RECORDED_TIME)
     return [
-        *(str(plan.bag.absolute()), "--topic", IMAGE_TOPIC, "--also", LABELS_TOPIC),
-        *("--rate", str(plan.rate), "--stamps", "fresh"),
+        *(str(plan.bag.absolute()), "--topic", plan.image_topic, *labels, *time_options),
         *("--wait-for-subscribers", "1", "--json", str(result)),
     ]
 

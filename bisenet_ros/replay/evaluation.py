@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from bisenet_ros.errors import DataError
 from bisenet_ros.inference.cpu.overlay import blend
@@ -26,7 +27,7 @@ from bisenet_ros.replay.model import ModelOptions, inference_facts, weights_fact
 from bisenet_ros.replay.outputs import cannot_write, write_frames, write_metrics
 from bisenet_ros.replay.predict import frame_rate
 from bisenet_ros.replay.predictor import Prediction, Predictor, SegmenterPredictor
-from bisenet_ros.replay.score import ScoredRecording, ScoreOptions, bare_rate, score
+from bisenet_ros.replay.score import ScoredRecording, ScoreOptions, bare_rate, run_model, score
 from bisenet_ros.report.film import Film
 from bisenet_ros.report.filmstrip import Filmstrip
 from bisenet_ros.report.formatting import percent
@@ -35,6 +36,7 @@ from bisenet_ros.report.recording import RecordingReportData, ShownFrame, render
 from bisenet_ros.system.atomic_files import staged, write_bytes
 from bisenet_ros.system.machine import describe
 
+OPACITY = 0.5  # of overlays that the model has not made, as in the node
 FILM_WIDTH = 960  # pixels; wider overlays are shrunk for the report's film
 BARE_FRAMES = 16
 METRICS, FRAMES, FILM, PAGE = "metrics.json", "frames.csv", "overlay.mp4", "report.html"
@@ -121,34 +123,57 @@ def evaluate_recording(
         ArgumentError: an option does not fit, or ``out`` cannot be written.
         KeyboardInterrupt: interrupted before the first frame.
     """
-    listeners = listeners or Listeners()
     predictor = model.load() if isinstance(model, ModelOptions) else model
     with closing(options.open(name, predictor.labels)) as source:
-        if listeners.on_start is not None:
-            listeners.on_start(options.score.selection.expected(source))
-        alone = _bare_rate(name, options, predictor) if options.bare else None
-        with staged(out, "--report") as scratch:
-            results = scratch / "results"
-            scored, film, strip = _score(source, predictor, options, results, listeners)
-            metrics = {
-                **scored.figures(),
-                "segmenter_frames_per_s": alone,
-                "min_miou": None,
-                "command": "",
-                "weights": weights_facts(predictor.segmenter),
-                "scored_with": inference_facts(predictor.segmenter),
-                "machine": describe(),
-                **(facts or {}),
-            }
-            if listeners.on_scored is not None:
-                listeners.on_scored(metrics)
-            write_metrics(results / METRICS, metrics)
-            write_frames(results / FRAMES, scored.scores.records, predictor.labels.names)
-            page = _page(source, predictor, scored, metrics, film, strip)
-            try:
-                write_bytes(results / PAGE, page.encode())
-            except OSError as error:
-                raise cannot_write(out / PAGE, error) from error
+        alone = None
+        if options.bare and not source.live:
+            alone = _bare_rate(name, options, predictor)
+        known = {
+            "segmenter_frames_per_s": alone,
+            "weights": weights_facts(predictor.segmenter),
+            "scored_with": inference_facts(predictor.segmenter),
+        }
+        return evaluate_source(
+            source, predictor, options.score, out, {**known, **(facts or {})}, listeners
+        )
+
+
+def evaluate_source(
+    source: FrameSource,
+    predictor: Predictor,
+    options: ScoreOptions,
+    out: Path,
+    facts: dict[str, Any],
+    listeners: Listeners | None = None,
+) -> dict[str, Any]:
+    """Score an open recording and write the same files; the recording stays open.
+
+    Arguments, result and errors as of :func:`evaluate_recording`; ``facts`` hold ``weights`` and
+    ``scored_with`` as well.
+    """
+    listeners = listeners or Listeners()
+    if listeners.on_start is not None:
+        listeners.on_start(options.selection.expected(source))
+    with staged(out, "--report") as scratch:
+        results = scratch / "results"
+        scored, film, strip = _score(source, predictor, options, results, listeners)
+        metrics = {
+            **scored.figures(),
+            "segmenter_frames_per_s": None,
+            "min_miou": None,
+            "command": "",
+            "machine": describe(),
+            **facts,
+        }
+        if listeners.on_scored is not None:
+            listeners.on_scored(metrics)
+        write_metrics(results / METRICS, metrics)
+        write_frames(results / FRAMES, scored.scores.records, predictor.labels.names)
+        page = _page(source, predictor, scored, metrics, film, strip)
+        try:
+            write_bytes(results / PAGE, page.encode())
+        except OSError as error:
+            raise cannot_write(out / PAGE, error) from error
     return metrics
 
 
@@ -161,20 +186,23 @@ def _bare_rate(name: str, options: RecordingOptions, predictor: Predictor) -> fl
 def _score(
     source: FrameSource,
     predictor: Predictor,
-    options: RecordingOptions,
+    options: ScoreOptions,
     folder: Path,
     listeners: Listeners,
 ) -> tuple[ScoredRecording, Film, Filmstrip]:
     strip = Filmstrip()
-    rate = frame_rate(source) / options.score.selection.every
+    rate = frame_rate(source) / options.selection.every
+    palette = predictor.labels.palette()
     with Film(folder / FILM, rate, FILM_WIDTH) as film:
 
         def on_frame(frame: RecordedFrame, prediction: Prediction) -> None:
-            if prediction.overlay is not None:
-                strip.add(film.frames, prediction.overlay)
-                film.add(frame.stamp_ns, prediction.overlay)
+            overlay = prediction.overlay
+            if overlay is None:
+                overlay = blend(as_rgb(frame), prediction.mask, palette, OPACITY)
+            strip.add(film.frames, overlay)
+            film.add(frame.stamp_ns, overlay)
 
-        asked = replace(options.score, overlays=True)
+        asked = replace(options, overlays=True)
         scored = score(source, predictor, asked, on_frame, listeners.on_progress)
         if not scored.run.frames:
             raise KeyboardInterrupt  # before the first frame: there is nothing to keep
@@ -183,7 +211,7 @@ def _score(
 
 def _page(
     source: FrameSource,
-    predictor: SegmenterPredictor,
+    predictor: Predictor,
     scored: ScoredRecording,
     metrics: dict[str, Any],
     film: Film,
@@ -215,7 +243,7 @@ def columns(records: FrameRecords) -> dict[str, Any]:
 
 
 def show_frames(
-    source: FrameSource, predictor: SegmenterPredictor, records: FrameRecords, places: Sequence[int]
+    source: FrameSource, predictor: Predictor, records: FrameRecords, places: Sequence[int]
 ) -> tuple[dict[int, ShownFrame], set[int]]:
     """Frames with their pictures by place, and the ids in them; read and segmented once more.
 
@@ -232,17 +260,20 @@ def show_frames(
     with closing(read_chosen(source, set(by_index))) as frames:
         for frame in frames:
             place = by_index[frame.index]
-            (found,) = predictor([frame.image], [frame.order])
-            rgb = (
-                frame.image
-                if frame.order == "rgb"
-                else cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
-            )
-            overlay = blend(rgb, found.mask, palette, predictor.alpha)
+            (found,) = run_model(predictor, [frame])
+            rgb = as_rgb(frame)
+            overlay = blend(rgb, found.mask, palette, OPACITY)
             tiles = frame_tiles(rgb, frame.truth, found.mask, found.confidence, overlay, labels)
             shown[place] = ShownFrame(place, _figures(records.row(place)), tiles)
             seen |= present(frame.truth, found.mask)
     return shown, seen
+
+
+def as_rgb(frame: RecordedFrame) -> np.ndarray:
+    """The camera image, (H, W, 3) uint8 RGB."""
+    if frame.order == "rgb":
+        return frame.image
+    return cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
 
 
 def _figures(row: dict[str, Any]) -> list[tuple[str, str]]:

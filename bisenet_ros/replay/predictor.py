@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from bisenet_ros.inference.segmenter import OutputRequest, Segmenter
 from bisenet_ros.labels import LabelSet
+from bisenet_ros.recordings.frame_stream import RecordedFrame
 
 STAGES = ("preprocess", "forward", "postprocess")
 
@@ -48,6 +49,14 @@ class Predictor(Protocol):
             orders: ``rgb`` or ``bgr``, one per image.
             overlay: whether to build the overlays.
         """
+
+
+@runtime_checkable
+class FramePredictor(Protocol):
+    """A predictor that needs to know which frame an image is, such as recorded masks."""
+
+    def of_frames(self, frames: Sequence[RecordedFrame]) -> list[Prediction]:
+        """One prediction per frame, in order."""
 
 
 class SegmenterPredictor:

@@ -26,13 +26,14 @@ from bisenet_ros.recordings.frame_stream import (
 )
 from bisenet_ros.recordings.prefetch import prefetch
 from bisenet_ros.replay.frame_scores import FrameMeasures, measure
-from bisenet_ros.replay.predictor import Prediction, Predictor
+from bisenet_ros.replay.predictor import FramePredictor, Prediction, Predictor
 from bisenet_ros.replay.recording_scores import Collector, RecordingScores
 
 MEASURING = 2  # threads that measure single frames
 WAITING = 4  # frames that the model is ahead of their scores
 
 OnFrame = Callable[[RecordedFrame, Prediction], None]
+OnRow = Callable[[RecordedFrame, Prediction, dict[str, Any]], None]
 OnProgress = Callable[[int], None]
 
 
@@ -121,6 +122,7 @@ def score(
     options: ScoreOptions | None = None,
     on_frame: OnFrame | None = None,
     on_progress: OnProgress | None = None,
+    on_row: OnRow | None = None,
 ) -> ScoredRecording:
     """Score a model on a recording.
 
@@ -132,6 +134,8 @@ def score(
         options: how.
         on_frame: called with each frame and what the model made of it, in order.
         on_progress: called with the number of frames done, after each.
+        on_row: called like ``on_frame``, with the frame's figures so far as well, and with those
+            of the frame before once more, under ``before``.
 
     Raises:
         DataError: not one frame can be read, or a label does not fit the model.
@@ -146,6 +150,11 @@ def score(
         collector.records.set(-1, "score_ms", done.milliseconds + passed)
         if on_frame is not None:
             on_frame(done.frame, done.predictions[0])
+        if on_row is not None:
+            place = len(collector.records) - 1
+            row = collector.records.row(place)
+            row["before"] = collector.records.row(place - 1) if place else {}
+            on_row(done.frame, done.predictions[0], row)
 
     run = run_over(source, [predictor], options, take, on_progress)
     return ScoredRecording(collector.scores(), run)
@@ -215,12 +224,20 @@ def predict_frames(
     """Frames with what each model made of them; runs the models in the thread that iterates."""
     with closing(read_frames(source, options.selection, options.decoders)) as frames:
         for batch in _batches(frames, options.batch):
-            images = [frame.image for frame in batch]
-            orders = [frame.order for frame in batch]
-            found = [predictor(images, orders, options.overlays) for predictor in predictors]
+            found = [run_model(predictor, batch, options.overlays) for predictor in predictors]
             for place, frame in enumerate(batch):
                 yield frame, [predictions[place] for predictions in found]
-            del batch, images, found  # not held while the next ones are decoded
+            del batch, found  # not held while the next ones are decoded
+
+
+def run_model(
+    predictor: Predictor, frames: Sequence[RecordedFrame], overlay: bool = False
+) -> list[Prediction]:
+    """What a model makes of frames; one that knows recordings gets them whole."""
+    if isinstance(predictor, FramePredictor):
+        return predictor.of_frames(frames)
+    images, orders = [frame.image for frame in frames], [frame.order for frame in frames]
+    return predictor(images, orders, overlay)
 
 
 def _batches(

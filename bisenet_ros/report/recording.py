@@ -80,6 +80,7 @@ def render(data: RecordingReportData) -> str:
     metrics, labels = data.metrics, data.labels
     places, seconds = time_axis(data.columns["stamp_ns"])
     truth = metrics["per_class"] is not None
+    calibrated = truth and metrics["calibration"]["pixels"]  # a live node gives no confidence
     shown = [line for line in timelines(data) if line.shown]
     classes = class_rows(metrics, labels) if truth else class_shares(metrics, labels)
     return fill(
@@ -99,7 +100,7 @@ def render(data: RecordingReportData) -> str:
         heat_picture=heat_picture(metrics["confusion"]) if truth else None,
         confusions=mistakes(metrics["confusion"], labels) if truth else [],
         calibration=metrics["calibration"],
-        reliability=reliability(metrics["calibration"]["bins"]) if truth else None,
+        reliability=reliability(metrics["calibration"]["bins"]) if calibrated else None,
         tolerance=span(metrics["boundary_tolerance_px"]),
         worst=data.worst,
         unstable=data.unstable,
@@ -139,13 +140,17 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             (percent(metrics["miou"]), f"mIoU · {metrics['labelled_frames']} labelled frames"),
             (percent(metrics["pixel_accuracy"]), "pixel accuracy"),
             (percent(metrics["boundary_f"]), "boundary F"),
-            (percent(error), "calibration error"),
         ]
+        found += [] if error is None else [(percent(error), "calibration error")]
     if steady:
         found.append((percent(steady["temporal_consistency"]), "temporal consistency"))
         found.append((percent(steady["flicker"], 2), "flicker"))
     if len(found) < 6 and steady:
         found.append((percent(steady["disagreement"], 1), "differs from the frame before"))
+    live = metrics.get("live")
+    if live is not None:
+        found.append((number(live["age_ms_p50"], 0, "ms"), "age of a mask, median"))
+        found.append((f"{live['masks']} / {live['frames_played']}", "masks / frames played"))
     found += [(percent(confidence), "mean confidence"), (rate, "frames per second")]
     found.append((str(metrics["frames"]), "frames"))
     return found[:6]
@@ -282,8 +287,15 @@ def facts(metrics: dict[str, Any]) -> Facts:
     ]
     if metrics.get("segmenter_frames_per_s"):
         run.append(("the model alone", number(metrics["segmenter_frames_per_s"], 1)))
+    live = metrics.get("live") or {}
+    played = [
+        (key.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else str(value))
+        for key, value in live.items()
+        if isinstance(value, int | float | str)
+    ]
     return [
         ("Recording", recorded),
+        ("Live", played),
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
         ("Run", run),

@@ -96,7 +96,11 @@ def segment_arguments(params_file: str) -> tuple[Argument, ...]:
 
 REPLAY = (
     Argument("bag", None, "rosbag2 to play: a bag folder, .mcap or .db3 file"),
-    Argument("rate_factor", "1.0", "playback speed; 1.0: as recorded"),
+    Argument(
+        "rate_factor",
+        "1.0",
+        "playback speed; 1.0: as recorded, 0: as fast as every frame is served",
+    ),
     Argument("loop", "false", "restart the bag when it ends", BOOLEANS),
     Argument("labels_topic", "/camera/labels", "ground-truth class ids in the bag; empty: none"),
     Argument("out", "out/replay", "output folder for the scores; ~ and variables are resolved"),
@@ -144,14 +148,17 @@ def is_true(text: str) -> bool:
     return text.lower() == "true"
 
 
-def number(name: str, text: str) -> float:
-    """A launch argument as a number above 0, or :class:`ArgumentError`."""
+def rate_factor(text: str) -> float:
+    """The launch argument ``rate_factor`` as a number of 0 or more, or :class:`ArgumentError`."""
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not 0 < value < float("inf"):
-        raise ArgumentError(f"{name} is {text!r}; expected a number above 0")
+    if not 0 <= value < float("inf"):
+        raise ArgumentError(
+            f"rate_factor is {text!r}; expected a number above 0, or 0 for as fast as every frame "
+            "is served"
+        )
     return value
 
 

@@ -29,11 +29,15 @@ class ReplayPlan:
         bag: a bag folder or file.
         transport: how the bag holds the images: ``raw`` or ``compressed``.
         images: how many images of the node's topics it holds; 0 if that is unknown.
+        topic: the first camera's topic as it is in the bag; empty if a params file decides.
+        labels: the labels' topic as it is in the bag; empty for none.
     """
 
     bag: Path
     transport: str
     images: int
+    topic: str = ""
+    labels: str = ""
 
 
 def plan_replay(bag: str, image_topics: Sequence[str], labels_topic: str) -> ReplayPlan:
@@ -55,7 +59,8 @@ def plan_replay(bag: str, image_topics: Sequence[str], labels_topic: str) -> Rep
         counts = {(c.topic, c.type): c.messages for c in storage.channels}
     finally:
         storage.close()
-    if labels_topic and not list(_found(counts, labels_topic)):
+    labels = dict(_found(counts, labels_topic)) if labels_topic else {}
+    if labels_topic and not labels:
         raise _lacks(
             path, labels_topic, counts, "labels_topic:=TOPIC, or labels_topic:='' for none"
         )
@@ -71,7 +76,20 @@ def plan_replay(bag: str, image_topics: Sequence[str], labels_topic: str) -> Rep
             f"{path} holds some of {', '.join(image_topics)} raw and some compressed; the node "
             "takes one transport for all, so replay them one after the other"
         )
-    return ReplayPlan(path, transports[0] if transports else "raw", images)
+    transport = transports[0] if transports else "raw"
+    return ReplayPlan(
+        path,
+        transport,
+        images,
+        _in_bag(image_topics[0], transport) if image_topics else "",
+        _in_bag(labels_topic, "raw" if "raw" in labels else "compressed"),
+    )
+
+
+def _in_bag(topic: str, transport: str) -> str:
+    """The name under which a base topic is recorded."""
+    there = not topic or transport == "raw" or topic.endswith(SUFFIX)
+    return topic if there else topic + SUFFIX
 
 
 def _found(counts: dict[tuple[str, str], int], topic: str) -> Iterator[tuple[str, int]]:
@@ -97,6 +115,14 @@ def player_command(bag: Path, rate_factor: float, loop: bool) -> list[str]:
     command = ["ros2", "bag", "play", str(bag), "--clock", CLOCK_HZ, "--rate", str(rate_factor)]
     command += ["--start-paused", "--disable-keyboard-controls"]
     return [*command, "--loop"] if loop else command
+
+
+def stepper_arguments(plan: ReplayPlan, mask_topic: str, loop: bool) -> list[str]:
+    """Arguments of camera_player, which waits for the mask of each frame and steps /clock."""
+    arguments = [str(plan.bag), *(["--topic", plan.topic] if plan.topic else [])]
+    arguments += ["--lockstep", mask_topic, *(["--also", plan.labels] if plan.labels else [])]
+    arguments += ["--stamps", "original", "--clock", CLOCK_HZ, "--wait-for-subscribers", "1"]
+    return [*arguments, "--loop"] if loop else arguments
 
 
 def gate_command(node: str, scorer: str) -> list[str]:

@@ -21,8 +21,8 @@ from bisenet_ros.ros.launch_arguments import (
     has_package,
     image_topics,
     node_parameters,
-    number,
     process_options,
+    rate_factor,
     segment_arguments,
 )
 from bisenet_ros.system.environment import PROFILES
@@ -152,11 +152,11 @@ def test_a_value_that_does_not_fit_is_refused_in_one_line(name: str, text: str):
         node_parameters({name: text})
 
 
-@pytest.mark.parametrize("text", ["0", "-2", "x", "nan", "inf", ""])
-def test_a_speed_must_be_a_number_above_0(text: str):
-    assert number("rate_factor", "0.5") == 0.5
+@pytest.mark.parametrize("text", ["-2", "x", "nan", "inf", ""])
+def test_a_speed_must_be_a_number_of_0_or_more(text: str):
+    assert (rate_factor("0.5"), rate_factor("0")) == (0.5, 0)
     with pytest.raises(ArgumentError, match="rate_factor is .*; expected a number above 0"):
-        number("rate_factor", text)
+        rate_factor(text)
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path):

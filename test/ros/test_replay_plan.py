@@ -18,6 +18,7 @@ from bisenet_ros.ros.replay_plan import (
     gate_command,
     plan_replay,
     player_command,
+    stepper_arguments,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,19 @@ def test_transport_and_frames_are_found_in_folders_and_files(bag, as_file):
     plan = plan_replay(path, ["/raw"], "/cam")
     assert (plan.transport, plan.images) == ("raw", 2)
     assert plan_replay(path, [], "/cam/compressed").images == 0  # a params file decides
+
+
+def test_the_stepping_player_gets_the_topics_as_they_are_recorded(bag):
+    plan = plan_replay(str(bag), ["/raw"], "/cam")
+    assert (plan.topic, plan.labels) == ("/raw", "/cam/compressed")
+    given = stepper_arguments(plan, "/bisenet/mask", loop=True)
+    assert given[:7] == [str(bag), "--topic", "/raw", "--lockstep", "/bisenet/mask", "--also"] + [
+        "/cam/compressed"
+    ]
+    assert given[-1] == "--loop"
+    plan = plan_replay(str(bag), [], "")
+    given = stepper_arguments(plan, "/bisenet/mask", loop=False)
+    assert not {"--topic", "--also", "--loop"} & set(given)
 
 
 @pytest.mark.parametrize("drive", sorted((ROOT / "test/data").glob("*/metadata.yaml")))

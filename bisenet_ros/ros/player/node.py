@@ -23,6 +23,7 @@ from bisenet_ros.recordings.rosbag import COMPRESSED, Topic
 from bisenet_ros.recordings.sources import BagSource, Source, SourceFrame, cut, open_source
 from bisenet_ros.ros.messages import to_stamp
 from bisenet_ros.ros.player.clock import PlayedClock
+from bisenet_ros.ros.player.lockstep import Lockstep
 from bisenet_ros.ros.player.messages import image_message, message_class, recorded
 from bisenet_ros.ros.player.options import Options, parse
 from bisenet_ros.ros.player.report import Report
@@ -63,12 +64,17 @@ class CameraPlayer(Node):
         if isinstance(source, BagSource):
             self._add_companions(source, base)
         self.clock = PlayedClock(self, options.clock) if options.clock else None
-        self.schedule = Schedule(options.rate, self.fresh, source.period_ns)
+        self.schedule = Schedule(
+            options.rate, self.fresh, source.period_ns, factor=options.rate_factor
+        )
+        self.lockstep = _lockstep(self, options)
         self.report = Report(source.name, self.images.topic_name, options.json is not None)
 
     def wait_for_subscribers(self) -> None:
         """Return once the requested subscribers are there; BarNotMet on timeout."""
         count = self.options.wait_for_subscribers
+        if self.lockstep is not None:
+            self.lockstep.wait_for_publisher(self.options.wait_timeout)
         if not count:
             return
         needs = [(self.images, count)]
@@ -149,6 +155,11 @@ class CameraPlayer(Node):
             self.images.publish(message)
             self.report.add(message)
         self._play_companions(frame, due)
+        if self.lockstep is not None:
+            clock = self.clock
+            tick = None if clock is None else lambda: clock.frame(due)
+            if not self.lockstep.wait(due.stamp_ns, tick):
+                self.report.unserved += 1
 
     def _too_early(self) -> bool:
         """Whether a live frame arrives ahead of the rate and must be dropped."""
@@ -161,6 +172,10 @@ class CameraPlayer(Node):
     def _due(self, frame: SourceFrame) -> Due:
         if self.source.live:
             return Due(time.monotonic_ns(), frame.stamp_ns)
+        if self.lockstep is not None:
+            stamp_ns = time.time_ns() if self.fresh else frame.stamp_ns
+            self.schedule.remember(frame.stamp_ns, stamp_ns - frame.stamp_ns)
+            return Due(time.monotonic_ns(), stamp_ns)
         due = self.schedule.due(frame.stamp_ns)
         if due.late_ns:
             self.report.moved += 1
@@ -178,8 +193,10 @@ class CameraPlayer(Node):
             except DataError as error:
                 self.get_logger().warning(f"message skipped: {error}")
                 continue
-            if self.options.rate is None:  # at another rate the recorded delays are meaningless
-                self._wait(Due(due.at_ns + delay, due.stamp_ns + delay))
+            if self.options.rate is None and self.lockstep is None:
+                # At another rate the recorded delays are meaningless.
+                after = round(delay / self.options.rate_factor)
+                self._wait(Due(due.at_ns + after, due.stamp_ns + delay))
             stamp_ns = self.schedule.stamp(other.stamp_ns)
             if other.topic == self._camera_info:
                 self._head(message.header, stamp_ns)
@@ -221,6 +238,20 @@ def _fresh(source: Source, options: Options) -> bool:
             f"--stamps original, but {source.name} has no recorded stamps; use --stamps fresh"
         )
     return not source.stamped if options.stamps is None else options.stamps == "fresh"
+
+
+def _lockstep(node: Node, options: Options) -> Lockstep | None:
+    if options.lockstep is None:
+        return None
+    if options.rate is not None or options.rate_factor != 1.0:
+        raise ArgumentError(
+            "--lockstep plays as fast as frames are served; drop it, or --rate and --rate-factor"
+        )
+    try:
+        return Lockstep(node, options.lockstep, options.lockstep_timeout)
+    except NameValidationException as error:
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"{options.lockstep!r} is not a valid topic name: {reason}") from error
 
 
 def _compressed(source: Source, options: Options) -> bool:

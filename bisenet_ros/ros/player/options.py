@@ -28,6 +28,9 @@ class Options:
     as_topic: str | None = None
     also: tuple[str, ...] = ()
     rate: float | None = None
+    rate_factor: float = 1.0
+    lockstep: str | None = None
+    lockstep_timeout: float = 10.0
     loop: bool = False
     start: float = 0.0
     duration: float | None = None
@@ -101,6 +104,26 @@ def _add_time(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("time").add_argument
     add(
         "--rate", type=_positive, metavar="HZ", help="frame rate (default: as recorded; images: 15)"
+    )
+    add(
+        "--rate-factor",
+        type=_positive,
+        default=1.0,
+        metavar="F",
+        help="play F times as fast as recorded (default: %(default)s)",
+    )
+    add(
+        "--lockstep",
+        metavar="TOPIC",
+        help="as fast as every frame is served: publish the next frame once an image with the "
+        "stamp of the last one arrives on TOPIC, such as a node's mask",
+    )
+    add(
+        "--lockstep-timeout",
+        type=_positive,
+        default=10.0,
+        metavar="S",
+        help="how long to wait for a frame to be served, in seconds (default: %(default)s)",
     )
     add("--loop", action="store_true", help="repeat until interrupted")
     add("--start", type=_not_negative, default=0.0, metavar="S", help="skip the first S seconds")

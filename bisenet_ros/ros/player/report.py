@@ -21,6 +21,7 @@ class Report:
         keep_stamps: whether to list every stamp; not for an endless loop.
         skipped: frames dropped because they could not be decoded.
         moved: how often the schedule was shifted.
+        unserved: frames in lockstep that were not served in time.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Report:
     frames: int = 0
     skipped: int = 0
     moved: int = 0
+    unserved: int = 0
     first_ns: int = 0
     last_ns: int = 0
     stamps: list[int] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Report:
             "frames_played": self.frames,
             "skipped": self.skipped,
             "schedule_moved": self.moved,
+            "unserved": self.unserved,
             "stamps": self.stamps,
             **self.image,
             "duration_s": self.duration_s,

@@ -37,6 +37,7 @@ class Schedule:
         fresh: whether frames are stamped with the wall time they are due; else with their own.
         period_ns: time between frames until two have been seen.
         now, wall: the clocks, in ns; replaced in tests.
+        factor: how much faster than recorded, without a rate.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Schedule:
         period_ns: int,
         now: Callable[[], int] = time.monotonic_ns,
         wall: Callable[[], int] = time.time_ns,
+        factor: float = 1.0,
     ) -> None:
+        self._factor = factor
         self._rate, self._fresh, self._now = rate, fresh, now
-        self._period = period_ns if rate is None else round(1e9 / rate)
+        self._period = round(period_ns / factor) if rate is None else round(1e9 / rate)
         self._wall_offset = wall() - now()
         self._at: int | None = None
         self._recorded = 0
@@ -68,7 +71,7 @@ class Schedule:
             late = 0
         self._at, self._recorded = at, recorded_ns
         stamp = at + self._wall_offset if self._fresh else recorded_ns
-        self._remember(recorded_ns, stamp - recorded_ns)
+        self.remember(recorded_ns, stamp - recorded_ns)
         return Due(at, stamp, late)
 
     def stamp(self, recorded_ns: int) -> int:
@@ -85,10 +88,11 @@ class Schedule:
             at = self._at + self._period
             self._anchor = (at, recorded_ns, 0)
             return at
-        self._period = recorded_ns - self._recorded
-        return anchor + recorded_ns - anchor_recorded
+        self._period = round((recorded_ns - self._recorded) / self._factor)
+        return anchor + round((recorded_ns - anchor_recorded) / self._factor)
 
-    def _remember(self, recorded_ns: int, shift: int) -> None:
+    def remember(self, recorded_ns: int, shift: int) -> None:
+        """Note by how much a frame's stamp was shifted, for the messages that go with it."""
         self._shift = shift
         self._shifts[recorded_ns] = shift
         self._shifts.move_to_end(recorded_ns)

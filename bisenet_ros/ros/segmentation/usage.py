@@ -19,20 +19,17 @@ SUBSCRIPTIONS = (
         "camera images; remapping `image` selects a single camera, too",
     ),
     Entry("camera_info beside the image topic", "sensor_msgs/CameraInfo", "the calibration"),
-    Entry("depth_topic", "sensor_msgs/Image or CompressedImage", "depth registered to the camera"),
+    Entry(
+        "depth_topic",
+        "sensor_msgs/Image, or CompressedImage where it ends in /compressedDepth",
+        "depth registered to the camera, while somebody subscribes to ~/points",
+    ),
     Entry("/tf, /tf_static", "tf2_msgs/TFMessage", "the camera's pose, for ~/ground"),
 )
 PUBLICATIONS = (
     Entry("~/mask", "sensor_msgs/Image mono8", "class ids; 255: unlabelled"),
-    Entry("~/mask_color", "sensor_msgs/Image rgb8", "the classes' colours"),
-    Entry(
-        "~/mask_runs",
-        "sensor_msgs/Image",
-        "the mask as runs of id and length, as Autoware takes it",
-    ),
-    Entry("~/points", "sensor_msgs/PointCloud2", "the mask's pixels as points, by the depth image"),
-    Entry("~/ground", "nav_msgs/OccupancyGrid", "the mask's costs on the ground ahead"),
-    Entry("~/ground_points", "sensor_msgs/PointCloud2", "where obstacles stand on the ground"),
+    Entry("~/mask_color", "sensor_msgs/Image rgb8", "the mask in the classes' colours"),
+    Entry("~/mask_runs", "sensor_msgs/Image mono8", "the mask as Autoware's run-length bytes"),
     Entry("~/confidence", "sensor_msgs/Image mono8", "probability of the class, 0 to 255"),
     Entry("~/overlay", "sensor_msgs/Image rgb8", "the image blended with the classes' colours"),
     Entry("~/overlay/compressed", "sensor_msgs/CompressedImage jpeg", "the same, for Wi-Fi"),

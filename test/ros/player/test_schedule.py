@@ -42,6 +42,17 @@ def test_recorded_intervals_are_kept_exactly(gaps: list[int], fresh: bool):
         clocks.time = due.at_ns
 
 
+def test_a_factor_scales_recorded_times_but_not_stamps():
+    clocks = Clocks()
+    plan = Schedule(None, False, S // 15, now=clocks.now, wall=clocks.wall, factor=4.0)
+    for recorded in (0, S, 3 * S, 3 * S + 1000):
+        due = plan.due(recorded)
+        assert due.at_ns == 5 * S + recorded // 4 and due.stamp_ns == recorded
+        clocks.time = due.at_ns
+    back = plan.due(0)  # the source restarts: one period after, which is scaled as well
+    assert back.at_ns == 5 * S + (3 * S + 1000) // 4 + 250
+
+
 @pytest.mark.parametrize("rate", [0.3, 15.0, 29.97, 999.0])
 def test_a_rate_does_not_drift(rate: float):
     clocks = Clocks()
