@@ -45,6 +45,8 @@ EXTRAS = {
     "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
     "huggingface": ["datasets"],  # data sets in parquet files
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
+    # Plants mistakes to see whether the tests notice: `make mutants`.
+    "mutants": ["mutmut"],
     "test": [
         "hypothesis",
         "import-linter",

@@ -82,6 +82,35 @@ def test_irregular_stamps_a_loop_and_few_frames_say_nothing_of_losses():
     assert [s.lost_share(3.3) for s in (irregular, looped, few)] == [0.0, 0.0, 0.0]
 
 
+def test_the_period_is_that_of_the_shortest_steps():
+    """Of a camera that loses most frames, few steps are as long as its period."""
+    statistics = CameraStatistics(0.0)
+    stamp = 1000.0
+    for i in range(100):
+        stamp += 0.02 if i % 5 == 0 else 0.04  # a fifth of the steps lost nothing
+        statistics.received(i / 25, stamp)
+    assert statistics.lost_share(4.0) == pytest.approx(80 / 180, abs=0.01)
+
+
+def test_percentiles_of_ages_are_those_their_names_say():
+    statistics = CameraStatistics(0.0)
+    for i in range(101):
+        statistics.received(1.0)
+        statistics.published(1.0, i / 1000, dict.fromkeys(STAGES, float(i)), late=False)
+    report = statistics.report(1.0)
+    assert [report[f"frame_age_ms_p{p}"] for p in (50, 95, 99)] == pytest.approx([50, 95, 99])
+    assert report["forward_ms_p50"] == 50.0
+
+
+def test_an_age_beyond_a_day_is_a_foreign_clock():
+    statistics = CameraStatistics(0.0)
+    for age, offset in ((0.01, 0.0), (86_400.0, 0.0), (86_401.0, 86_401.0), (-1e9, -1e9)):
+        statistics.received(1.0)
+        statistics.published(1.0, age, {}, late=False)
+        assert statistics.clock_offset == offset
+    assert statistics.report(1.0)["frame_age_ms_p99"] <= 86_400_000
+
+
 def fed(seconds: float = 10.0, fps: float = 10.0, served: float = 1.0) -> CameraStatistics:
     statistics = CameraStatistics(0.0)
     for i in range(int(seconds * fps)):
