@@ -99,7 +99,19 @@ def run(name: str, children: int) -> dict:
         results = subprocess.run(
             [*line, "results", "--all", "true"], cwd=copy, env=environment, capture_output=True
         )
-        return _counted(results.stdout.decode())
+        counts = _counted(results.stdout.decode())
+        counts["survivors"] = {
+            name: _change(copy, environment, name) for name in counts["survivors"]
+        }
+        return counts
+
+
+def _change(copy: Path, environment: dict[str, str], name: str) -> list[str]:
+    """The changed lines of a mutant, as in a diff."""
+    line = [sys.executable, "-m", "mutmut", "show", name]
+    shown = subprocess.run(line, cwd=copy, env=environment, capture_output=True).stdout.decode()
+    lines = shown.splitlines()
+    return [x for x in lines if x[:1] in "+-" and x[:3] not in ("+++", "---")]
 
 
 def _copy(target: Path) -> None:
