@@ -24,7 +24,7 @@ NODES := test/ros test/cli/test_demo.py test/cli/test_replay.py
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutants test-nodes test-rest test-jazzy clean
+.PHONY: help setup demo test mutants test-nodes test-rest test-jazzy gpu clean
 
 help:
 	@echo "make setup        create the virtual environment in $(VENV)"
@@ -32,6 +32,7 @@ help:
 	@echo "make test         run all tests, ruff, mypy and the import contracts"
 	@echo "make test-jazzy   run the node's tests against ROS 2 Jazzy, in $(JAZZY)"
 	@echo "make mutants      plant small mistakes and see which ones no test notices; takes hours"
+	@echo "make gpu          check and measure the GPU of this machine, in its own Python"
 	@echo "make clean        remove the environment, build products and caches"
 
 setup: $(STAMP)
@@ -63,6 +64,10 @@ mutants: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
 		--no-build-isolation -e '.[mutants]'
 	nice -n 19 $(BIN)/python scripts/mutants.py $(MODULES:%=--modules %)
+
+# The machine's own Python, which has the torch that fits its GPU: GPU="--minutes 9 --data PATH".
+gpu:
+	$(PYTHON) scripts/gpu_check.py $(GPU)
 
 clean:
 	rm -rf $(VENV) $(JAZZY) build install log *.egg-info

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLUMNS = {
-    "network": "network",
+    "name": "network",
     "backbone": "backbone",
-    "output_stride": "output stride",
-    "logits_stride": "logits at",
-    "parameters": "parameters, M",
-    "gmacs": "mult-adds, G",
-    "ratio_to_bisenetv2": "time / bisenetv2's",
+    "output_stride": "stride",
+    "logits_stride": "logits",
+    "parameters": "M params",
+    "multiply_adds": "G mult-adds",
+    "ratio_to_bisenetv2": "× bisenetv2",
     "median_ms": "ms",
 }
 
@@ -105,11 +105,14 @@ def _machine(device: str, threads: int) -> dict[str, Any]:
 def _cells(row: dict[str, Any]) -> list[str]:
     formats = {
         "logits_stride": "1/{}",
-        "gmacs": "{:.2f}",
         "ratio_to_bisenetv2": "{:.2f}",
         "median_ms": "{:.1f}",
     }
-    shown = {**row, "parameters": f"{row['parameters'] / 1e6:.2f}"}
+    shown = {
+        **row,
+        "parameters": f"{row['parameters'] / 1e6:.2f}",
+        "multiply_adds": f"{row['multiply_adds'] / 1e9:.2f}",
+    }
     return [
         "–" if shown[key] is None else formats.get(key, "{}").format(shown[key])
         for key in COLUMNS
@@ -133,7 +136,7 @@ def _print_table(rows: list[dict[str, Any]], console: Console) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for index, title in enumerate(_titles(rows[0])):
-        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=index < 2)
+        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     console.print(table, "")

@@ -114,7 +114,9 @@ def test_a_pickle_with_code_is_not_opened(tmp_path, kind, monkeypatch):
 def test_safetensors_without_a_card(tmp_path):
     path = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(1)}, path)
-    assert "metadata lacks" in refused(path)
+    said = refused(path)
+    assert "metadata lacks" in said
+    assert f"convert {path} {tmp_path / 'bare.converted.safetensors'} --classes FILE" in said
 
 
 def rewritten(path, tmp_path, **changes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -31,12 +32,22 @@ def norms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_no_batch_norm_remains_in_any_network_and_no_logit_changes(name):
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("deeplabv3plus", {"backbone": "mobilenetv2"}),
+    ("deeplabv3plus", {"backbone": "xception"}),
+    ("deeplabv3plus", {"backbone": "xception", "backbone_options": {"variant": "original"}}),
+    ("bisenetv1", {"fusion": "conv_bn_relu"}),
+    ("pspnet", {"backbone_options": {"stem_channels": [32, 32, 64], "width": 0.25}}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in NETWORKS), *OTHERS])
+def test_no_batch_norm_remains_in_any_network_and_no_logit_changes(name, options):
     torch.manual_seed(0)
-    network = build(name, 3).eval().double()  # 50 layers magnify what float32 rounds away
+    # In float64: 50 layers magnify what float32 rounds away.
+    network = build(name, 3, **options).eval().double()
     randomise(network)
-    images = torch.randn(1, 3, 64, 96, dtype=torch.float64)
+    images = torch.randn(1, 3, 96, 96, dtype=torch.float64)
     graph = inference_graph(network)
     assert isinstance(graph, fx.GraphModule) and norms(network) > 20 and norms(graph) == 0
     with torch.no_grad():

@@ -119,6 +119,20 @@ def test_scores_and_arguments_beside_the_tensors_do_no_harm(tmp_path):
     assert read(legacy).tensors.keys() == WEIGHTS.keys()
 
 
+def test_older_versions_of_torch(tmp_path, monkeypatch):
+    """2.4 can be told of classes, but not for a while; 2.3 cannot be told at all."""
+    serialization = torch.serialization
+    plain = saved(tmp_path / "plain.pth", {"model": WEIGHTS, "epoch": 3})
+    scored = saved(tmp_path / "scored.pth", {"model": WEIGHTS, "best_score": np.float64(0.7)})
+    monkeypatch.delattr(serialization, "safe_globals")
+    before = set(serialization.get_safe_globals())
+    assert read(scored).tensors.keys() == WEIGHTS.keys()
+    assert set(serialization.get_safe_globals()) == before
+    monkeypatch.delattr(serialization, "add_safe_globals")
+    assert read(plain).tensors.keys() == WEIGHTS.keys()
+    refused(scored, "Python code and was not run")
+
+
 def test_mmengines_message_hub_does_no_harm(tmp_path):
     data = io.BytesIO()
     torch.save({"state_dict": WEIGHTS, "message_hub": {"log": History()}}, data)

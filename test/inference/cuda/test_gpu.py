@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from bisenet_ros.benchmark.pipelines import random_weights
 from bisenet_ros.checkpoints import load
 from bisenet_ros.inference import OutputRequest
 from bisenet_ros.inference.cuda.pipeline import CudaPipeline
 from bisenet_ros.inference.device import Compute
+from bisenet_ros.networks import NETWORKS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -68,6 +70,20 @@ def test_a_graph_is_captured_and_gives_what_the_network_gives(make, picture, pre
             assert (a.mask != b.mask).mean() <= 0.01  # cuDNN may choose other kernels
     assert not path.runner.fallback
     assert all(batch.graph is not None for batch in path.runner._batches.values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_gives_the_masks_of_the_cpu(tmp_path, picture, name):
+    network, card = load(random_weights(tmp_path / "n.safetensors", (128, 192), name))
+    images = [picture(100, 130, 1), picture(33, 47, 2)]
+    requests, orders = [OutputRequest()] * 2, ["rgb"] * 2
+    masks = []
+    for device in ("cuda:0", "cpu"):
+        compute = Compute(torch.device(device), "fp32")
+        pipeline = CudaPipeline(network, card, compute, card.resolution)
+        masks.append([result.mask for result in pipeline(images, orders, requests)])
+    for ours, theirs in zip(*masks, strict=True):
+        assert (ours != theirs).mean() <= 0.005
 
 
 def test_torch_compile_gives_what_the_network_gives(make, picture):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bisenet_ros.benchmark.pipelines import random_weights
+from bisenet_ros.inference import Segmenter
 from bisenet_ros.ros.segmentation.adaptive_resolution import (
     STEP_UP_DELAY_S,
     ResolutionController,
@@ -82,3 +84,20 @@ def test_without_a_rate_the_size_stays():
 )
 def test_steps_are_multiples_of_32_except_the_first(size, sizes):
     assert resolution_steps(size) == sizes
+
+
+@pytest.mark.parametrize("ceil_pool", [False, True])
+def test_every_step_is_an_input_size_of_other_networks_too(tmp_path, ceil_pool):
+    """Their sides are multiples of 16, at all or where padding could not be cut off again."""
+    backbone_options = {"width": 0.25, "ceil_pool": ceil_pool}
+    path = random_weights(
+        tmp_path / "deeplab.safetensors",
+        *((100, 140), "deeplabv2"),
+        **{"backbone": "resnet50", "backbone_options": backbone_options},
+    )
+    whole = Segmenter(path, "cpu", "fp32", "torch").input_size
+    assert whole == ((112, 144) if ceil_pool else (104, 144))
+    for size in resolution_steps(whole):
+        segmenter = Segmenter(path, "cpu", "fp32", "torch", size)
+        segmenter.warm_up()
+        assert segmenter.input_size == size
