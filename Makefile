@@ -24,13 +24,14 @@ NODES := test/ros test/cli/test_demo.py test/cli/test_replay.py
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-nodes test-rest test-jazzy clean
+.PHONY: help setup demo test test-nodes test-rest test-jazzy gpu clean
 
 help:
 	@echo "make setup        create the virtual environment in $(VENV)"
 	@echo "make demo         play the sample drive through the node; results in out/demo/"
 	@echo "make test         run all tests, ruff, mypy and the import contracts"
 	@echo "make test-jazzy   run the node's tests against ROS 2 Jazzy, in $(JAZZY)"
+	@echo "make gpu          check and measure the GPU of this machine, in its own Python"
 	@echo "make clean        remove the environment, build products and caches"
 
 setup: $(STAMP)
@@ -56,6 +57,10 @@ test-rest: $(STAMP)
 
 test-jazzy: $(JAZZY)/.setup
 	$(JAZZY)/bin/python -m pytest test/ros test/cli
+
+# The machine's own Python, which has the torch that fits its GPU: GPU="--minutes 9 --data PATH".
+gpu:
+	$(PYTHON) scripts/gpu_check.py $(GPU)
 
 clean:
 	rm -rf $(VENV) $(JAZZY) build install log *.egg-info

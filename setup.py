@@ -44,11 +44,14 @@ EXTRAS = {
     "int8": ["nncf"],
     "train": ["kornia", "lightning", "matplotlib", "tensorboardx", "torchmetrics"],
     "huggingface": ["datasets"],  # data sets in parquet files
+    "viewer": ["rerun-sdk"],
+    "fleet": ["fsspec", "ray"],  # recordings at URLs, scored on a cluster
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
     "test": [
         "hypothesis",
         "import-linter",
         "mypy",
+        "playwright",  # with the system's Chromium; tests of pages are skipped without one
         "pycocotools",
         "pytest",
         "ruff",

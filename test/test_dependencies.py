@@ -14,7 +14,13 @@ import setuptools
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bisenet_ros"
-NAMES = {"cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}  # import name to pip's
+NAMES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "rerun": "rerun-sdk",
+    "rerun_cli": "rerun-sdk",
+    "yaml": "pyyaml",
+}  # import name to pip's
 ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python": "python3-opencv",
@@ -39,6 +45,7 @@ SERVES = {
 NEEDS = {"node": (), "tools": ("node",), "train": ("node", "tools")}
 # Imported by another package of the extra, or by name where it is needed.
 INDIRECT = {"train": {"tensorboardx"}, "openvino": {"onnx"}, "onnx": set()}
+FROM_THE_BOARD = {"tensorrt"}  # comes with JetPack or NVIDIA's own installer, for its GPU
 BY_NAME = re.compile(r'(?:needed|find_spec|installed)\(\s*"([a-z_]+)[".]')
 
 
@@ -69,7 +76,7 @@ def imported(*places: str) -> set[str]:
                     names |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module.split(".")[0])
-    ours = names - set(sys.stdlib_module_names) - {"bisenet_ros"}
+    ours = names - set(sys.stdlib_module_names) - {"bisenet_ros", *FROM_THE_BOARD}
     return {NAMES.get(name, name).lower() for name in ours}
 
 
@@ -87,6 +94,8 @@ OPTIONAL = (
     "int8",
     "triton",
     "huggingface",
+    "viewer",
+    "fleet",
 )  # their packages are imported where they are needed
 
 
@@ -104,7 +113,7 @@ def test_everything_declared_is_imported(extras, extra):
 
 @pytest.mark.parametrize("extra", OPTIONAL)
 def test_optional_packages_are_imported_where_they_are_needed(extras, extra):
-    names = imported("inference", "datasets")
+    names = imported("inference", "datasets", "recordings", "replay", "report")
     assert extras[extra] - names - INDIRECT.get(extra, set()) == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -16,6 +17,7 @@ import setuptools
 import yaml
 
 from bisenet_ros.datasets import CAMVID
+from bisenet_ros.inference.result import STAGES
 from bisenet_ros.labels import LabelSet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,6 +161,24 @@ def test_rviz_shows_camera_overlay_and_mask():
             "Reliability Policy",
             "Value",
         }
+
+
+def test_the_foxglove_layout_shows_topics_and_figures_that_the_node_has():
+    layout = json.loads((ROOT / "config/foxglove.json").read_text())
+    panels = layout["configById"]
+    assert set(panels) == set(leaves(layout["layout"]))
+    images = {p["imageMode"]["imageTopic"] for p in panels.values() if "imageMode" in p}
+    assert images == {"/camera/image_raw", "/bisenet/overlay", "/bisenet/mask_color"}
+    paths = [path["value"] for panel in panels.values() for path in panel.get("paths", ())]
+    keys = {re.search(r'key=="(\w+)"', path).group(1) for path in paths}
+    known = {f"frame_age_ms_p{p}" for p in (50, 95, 99)} | {"input_fps", "target_fps", "output_fps"}
+    assert keys == known | {f"{stage}_ms_p50" for stage in STAGES}
+
+
+def leaves(tree: Any) -> list[str]:
+    if isinstance(tree, str):
+        return [tree]
+    return [name for side in ("first", "second") for name in leaves(tree[side])]
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

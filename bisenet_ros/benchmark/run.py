@@ -47,6 +47,7 @@ class BenchmarkPlan:
         pairs: number of pairs measured after the warm-up.
         cpu_load: busy processes in a second measurement under load; 0 for none.
         projections: also time the ground grid and the points of the masks.
+        floor: also measure what bounds the network's time from below.
     """
 
     weights: Path
@@ -62,6 +63,7 @@ class BenchmarkPlan:
     pairs: int
     cpu_load: int
     projections: bool = False
+    floor: bool = True
 
 
 def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
@@ -83,7 +85,10 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for engine in plan.engines:
         rows += _measure(plan, engine, usual, frames, device, progress, first=not rows)
-    progress("roofline")
+    floor = {}
+    if plan.floor:
+        progress("roofline")
+        floor = roofline(network.to(device), _padded(plan.size, network.multiple), device)
     return {
         "machine": describe_compute(device, plan.threads),
         "weights": "random" if plan.random else plan.weights.name,
@@ -91,7 +96,7 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
         "frames": frames.source,
         "pairs": plan.pairs,
         "rows": rows,
-        "floor": roofline(network.to(device), _padded(plan.size, network.multiple), device),
+        "floor": floor,
     }
 
 
@@ -109,6 +114,11 @@ def _measure(
     started = time.perf_counter()
     segmenter = Segmenter(plan.weights, plan.device, plan.precision, engine, plan.size)
     segmenter.warm_up(plan.cameras)
+    builder = getattr(segmenter.engine.pipeline, "builder", None)
+    if builder is not None:  # TensorRT's plan, without which torch would be measured
+        progress("building the TensorRT plan")
+        builder.wait()
+        segmenter.warm_up(plan.cameras)
     seconds = time.perf_counter() - started
     ours = TimedSegmenter(segmenter, frames, plan.cameras)
     about: dict[str, Any] = {

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Score weights on a labelled data set or on recordings, or compare two of them.",
     "predict": "Segment images, a video, a bag or a webcam, and write what the model sees.",
     "replay": "Play a bag through the real node over DDS and score it as evaluate --bag does.",
+    "view": "Show a recording or a running node in Rerun: camera, mask, confidence, figures.",
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",

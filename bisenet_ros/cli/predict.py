@@ -48,6 +48,7 @@ def predict(
         str,
         typer.Option(help="labels to correct in a tool: cvat, labelme, coco, voc or folder"),
     ] = "",
+    rrd: Annotated[bool, typer.Option("--rrd", help="a file for the Rerun viewer")] = False,
     weights: Annotated[
         Path | None, typer.Option(help="weights file; default: the shipped one")
     ] = None,
@@ -86,7 +87,7 @@ def predict(
     fixed = parse_size(size, "--size") if size else None
     path = shared.existing_weights(weights)
     model = ModelOptions(path, device, precision, engine, fixed, alpha, threshold)
-    wanted = Wanted(masks, overlays, video, bag, to)
+    wanted = Wanted(masks, overlays, video, bag, to, rrd)
     options = ScoreOptions(shared.selection(every, start, duration, limit), batch)
     if json is not None:
         check_writable(json, "--json")

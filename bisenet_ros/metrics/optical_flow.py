@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -109,6 +109,22 @@ class OpticalFlow:
         return np.ascontiguousarray(flow[:height, :width])
 
 
+class Planes(NamedTuple):
+    """A flow as two contiguous arrays, which OpenCV takes without copying.
+
+    Attributes:
+        x, y: (h, w) float32: pixels to the right, and down.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def of(cls, flow: np.ndarray) -> Planes:
+        """The planes of a flow (h, w, 2) float32."""
+        return cls(*cv2.split(flow))
+
+
 def consistent(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     """Where flow and opposite flow agree: the forward–backward check.
 
@@ -120,14 +136,25 @@ def consistent(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
         (h, w) bool: pixels that stay in the image and that ``backward``, read bilinearly where
         ``forward`` leads, brings back to within 1 px + 1 % of the flow's length.
     """
-    height, width = forward.shape[:2]
-    # Planes, since OpenCV copies anything else, and its own arithmetic is twice as fast.
-    x, y = cv2.split(forward + _grid(height, width))
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    missed = cv2.magnitude(*cv2.split(forward + back.reshape(forward.shape)))
-    length = cv2.magnitude(*cv2.split(forward))
-    return inside & (missed <= TOLERANCE_PX + TOLERANCE_SHARE * length)
+    return planes_consistent(Planes.of(forward), Planes.of(backward))
+
+
+def planes_consistent(forward: Planes, backward: Planes) -> np.ndarray:
+    """What :func:`consistent` says, of planes."""
+    height, width = forward.x.shape
+    columns, rows = _grid(height, width)
+    x, y = forward.x + columns, forward.y + rows
+    inside = cv2.inRange(x, 0.0, width - 1.0) & cv2.inRange(y, 0.0, height - 1.0)
+    missed_x, missed_y = (
+        cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for plane in backward
+    )
+    missed_x += forward.x
+    missed_y += forward.y
+    allowed: Any = cv2.magnitude(*forward)
+    allowed *= TOLERANCE_SHARE
+    allowed += TOLERANCE_PX
+    return (cv2.magnitude(missed_x, missed_y) <= allowed) & (inside > 0)
 
 
 def warp_ids(ids: np.ndarray, flow: np.ndarray, outside: int) -> np.ndarray:
@@ -141,12 +168,18 @@ def warp_ids(ids: np.ndarray, flow: np.ndarray, outside: int) -> np.ndarray:
     Returns:
         (h, w) uint8 in the frame the flow comes from.
     """
+    return planes_warp_ids(ids, Planes.of(flow), outside)
+
+
+def planes_warp_ids(ids: np.ndarray, flow: Planes, outside: int) -> np.ndarray:
+    """What :func:`warp_ids` gives, of planes."""
+    columns, rows = _grid(*ids.shape)
     # Whole numbers, so that no version of OpenCV rounds them another way.
-    x, y = cv2.split(np.rint(flow + _grid(*ids.shape)))
+    x, y = flow.x + columns, flow.y + rows
     return cv2.remap(
         ids,
-        x,
-        y,
+        np.rint(x, out=x),
+        np.rint(y, out=y),
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(outside, outside, outside, outside),
@@ -154,9 +187,9 @@ def warp_ids(ids: np.ndarray, flow: np.ndarray, outside: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> np.ndarray:
-    """(h, w, 2) float32: each pixel's own column and row; not to be written to."""
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) float32 each: every pixel's own column and row; not to be written to."""
     columns, rows = np.meshgrid(
         np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     )
-    return np.stack([columns, rows], -1)
+    return np.ascontiguousarray(columns), np.ascontiguousarray(rows)

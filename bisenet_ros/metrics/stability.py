@@ -12,6 +12,7 @@ nearest neighbour, so that the cost does not grow with the camera.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,13 @@ import numpy as np
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import Scores, confusion_matrix, defined, scores
-from bisenet_ros.metrics.optical_flow import FlowMethod, OpticalFlow, consistent, warp_ids
+from bisenet_ros.metrics.optical_flow import (
+    FlowMethod,
+    OpticalFlow,
+    Planes,
+    planes_consistent,
+    planes_warp_ids,
+)
 
 MAX_GAP_S = 1.0  # between two frames; beyond it the camera paused and they are no pair
 
@@ -93,6 +100,63 @@ class _Seen:
 
 
 @dataclass
+class FramePair:
+    """Two consecutive frames that are to be compared, as :meth:`Stability.prepare` gives them."""
+
+    last: _Seen
+    new: _Seen
+
+
+@dataclass(frozen=True, eq=False)
+class WarpedPair:
+    """The masks of two frames, each seen from the other.
+
+    Attributes:
+        after: (h, w) uint8 of the new frame's mask, seen from the last frame; 255 where the flow
+            cannot be trusted.
+        before: (h, w) uint8 of the last frame's mask, seen from the new one; likewise.
+        trusted: how many pixels of both passed the forward–backward check.
+    """
+
+    after: np.ndarray
+    before: np.ndarray
+    trusted: int
+
+
+_LOCAL = threading.local()  # OpenCV's object is for one thread at a time
+
+
+def pair_flows(pair: FramePair, method: FlowMethod) -> tuple[Planes, Planes]:
+    """The flow from the last frame to the new one, and back; safe in several threads."""
+    made: dict[FlowMethod, OpticalFlow] = _LOCAL.__dict__.setdefault("made", {})
+    if method not in made:
+        made[method] = OpticalFlow(method)
+    flow = made[method]
+    return (
+        Planes.of(flow.between(pair.last.grey, pair.new.grey)),
+        Planes.of(flow.between(pair.new.grey, pair.last.grey)),
+    )
+
+
+def warp_pair(pair: FramePair, flows: tuple[Planes, Planes]) -> WarpedPair:
+    """Warp both masks; safe in several threads."""
+    forward, backward = flows
+    after, there = _warped(pair.new.mask, forward, backward)
+    before, back = _warped(pair.last.mask, backward, forward)
+    return WarpedPair(after, before, there + back)
+
+
+def _warped(mask: np.ndarray, flow: Planes, opposite: Planes) -> tuple[np.ndarray, int]:
+    """The mask the flow leads to, seen from where it comes, and how many pixels are trusted."""
+    trusted = planes_consistent(flow, opposite)
+    warped = planes_warp_ids(mask, flow, UNLABELLED)
+    return (
+        np.where(trusted, warped, np.uint8(UNLABELLED)),
+        int(np.count_nonzero(trusted)),
+    )
+
+
+@dataclass
 class _Share:
     """A share of pixels, counted over many frames."""
 
@@ -135,7 +199,7 @@ class Stability:
         self._last: _Seen | None = None
 
     def add(self, image: np.ndarray, order: str, mask: np.ndarray, stamp_ns: int) -> FrameStability:
-        """Compare a frame with the one before.
+        """Compare a frame with the one before: :meth:`prepare`, warp and :meth:`count` in one.
 
         Args:
             image: (H, W, 3) uint8.
@@ -143,24 +207,38 @@ class Stability:
             mask: (H, W) uint8 ids; 255 is no class and is left out.
             stamp_ns: the frame's stamp. A frame with the stamp of the one before is passed over.
         """
+        pair = self.prepare(image, order, mask, stamp_ns)
+        if pair is None:
+            return FrameStability()
+        return self.count(pair, warp_pair(pair, pair_flows(pair, self.method)))
+
+    def prepare(
+        self, image: np.ndarray, order: str, mask: np.ndarray, stamp_ns: int
+    ) -> FramePair | None:
+        """Take the next frame, in order; None where it has no frame before to compare with.
+
+        May run in another thread than :meth:`count`, ahead of it. Arguments as of :meth:`add`.
+        """
         last = self._last
         if last is not None and stamp_ns == last.stamp_ns:
-            return FrameStability()
+            return None
         height, width = self.method.size(image.shape)
         if mask.shape != (height, width):
             mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         new = _Seen(stamp_ns, image.shape, self._flow.grey(image, order), mask)
         self._last = new
         if last is None or not self._follows(last, new):
-            return FrameStability()
-        forward = self._flow.between(last.grey, new.grey)
-        backward = self._flow.between(new.grey, last.grey)
-        after = self._warped(new.mask, forward, backward)
-        new.before = self._warped(last.mask, backward, forward)
+            return None
+        return FramePair(last, new)
+
+    def count(self, pair: FramePair, warped: WarpedPair) -> FrameStability:
+        """Count a pair, in order."""
+        pair.new.before = warped.before
+        self._trusted.add(warped.trusted, 2 * warped.after.size)
         return FrameStability(
-            consistency=self._add_pair(last.mask, after),
-            disagreement=self._add_difference(new),
-            flicker_before=self._add_triple(last, after),
+            consistency=self._add_pair(pair.last.mask, warped.after),
+            disagreement=self._add_difference(pair.new),
+            flicker_before=self._add_triple(pair.last, warped.after),
         )
 
     def scores(self) -> StabilityScores:
@@ -178,12 +256,6 @@ class Stability:
     def _follows(self, last: _Seen, new: _Seen) -> bool:
         passed = new.stamp_ns - last.stamp_ns
         return 0 < passed <= self.max_gap_ns and last.shape == new.shape
-
-    def _warped(self, mask: np.ndarray, flow: np.ndarray, opposite: np.ndarray) -> np.ndarray:
-        """The mask the flow leads to, seen from where it comes; 255 where it is not trusted."""
-        trusted = consistent(flow, opposite)
-        self._trusted.add(int(np.count_nonzero(trusted)), trusted.size)
-        return np.where(trusted, warp_ids(mask, flow, UNLABELLED), np.uint8(UNLABELLED))
 
     def _add_pair(self, reference: np.ndarray, after: np.ndarray) -> float:
         self._pairs += 1

@@ -143,7 +143,7 @@ def compare(
         if on_frame is not None:
             on_frame(done.frame, *done.predictions)
 
-    run = run_over(source, models, options, take, on_progress)
+    run = run_over(source, models, options, collectors, take, on_progress)
     scored = [collector.scores() for collector in collectors]
     return Comparison(
         first=scored[0],

@@ -13,6 +13,7 @@ from bisenet_ros.metrics import boundary
 from bisenet_ros.metrics.bootstrap import class_counts
 from bisenet_ros.metrics.confusion import confusion_matrix, defined, mean, scores
 from bisenet_ros.metrics.growing import GrowingArray
+from bisenet_ros.metrics.stability import FramePair, WarpedPair
 from bisenet_ros.recordings.frame_stream import RecordedFrame
 from bisenet_ros.replay.predictor import STAGES, Prediction
 
@@ -49,12 +50,16 @@ class FrameMeasures:
         confidence: mean probability of the mask's classes, 0–1; NaN if unknown.
         confusion: (n, n + 1) int64; None without truth.
         boundary: (n,) float64 boundary F-scores; None without truth, or if not asked for.
+        pair, warped: this frame and the one before, their masks warped to each other; None where
+            they are no neighbours in time.
     """
 
     shares: np.ndarray
     confidence: float
     confusion: np.ndarray | None
     boundary: np.ndarray | None
+    pair: FramePair | None = None
+    warped: WarpedPair | None = None
 
 
 def measure(

@@ -22,12 +22,14 @@ from bisenet_ros.replay.predictor import Prediction, Predictor
 from bisenet_ros.replay.prelabels import PreLabels
 from bisenet_ros.replay.score import Run, ScoreOptions, predict_frames
 from bisenet_ros.report.film import Film
+from bisenet_ros.report.rerun import RerunLog, saved
 from bisenet_ros.system.atomic_files import write_bytes
 
 WRITING = 2  # threads that encode and write images
 WAITING = 4  # frames that the model is ahead of them
 QUALITY = 92  # of JPEG overlays
 MASKS, OVERLAYS, FILM, BAG = "masks", "overlays", "overlay.mp4", "predictions"
+RRD = "predictions.rrd"
 
 OnFrame = Callable[[RecordedFrame, Prediction], None]
 Named = tuple[str, RecordedFrame, Prediction]
@@ -35,7 +37,8 @@ Named = tuple[str, RecordedFrame, Prediction]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2, labels.
+    """What is written: PNG class ids, JPEG overlays, an MP4 of the overlays, a rosbag2,
+    labels, a Rerun file.
 
     ``labels`` is the format of an annotation tool, see :class:`.prelabels.PreLabels`.
     """
@@ -45,6 +48,7 @@ class Wanted:
     video: bool = False
     bag: bool = False
     labels: str = ""
+    rrd: bool = False
 
     @property
     def pictures(self) -> bool:
@@ -59,6 +63,7 @@ class Wanted:
             FILM: self.video,
             BAG: self.bag,
             self.labels: bool(self.labels),
+            RRD: self.rrd,
         }
         return [out / name for name, asked in names.items() if asked]
 
@@ -97,6 +102,9 @@ def predict(
     write = _Writer(out, wanted)
     with contextlib.ExitStack() as stack:
         film, bag, labels = _opened(stack, source, predictor.labels, out, wanted, threshold)
+        log = None
+        if wanted.rrd:
+            log = RerunLog(stack.enter_context(saved(out / RRD)), predictor.labels)
         try:
             with closing(prefetch(frames, write, WRITING, WAITING)) as results:
                 for name, frame, found in results:
@@ -106,6 +114,8 @@ def predict(
                         film.add(frame.stamp_ns, found.overlay)
                     if bag is not None:
                         bag.add(frame, found.mask, found.confidence, found.overlay)
+                    if log is not None:
+                        log.add(*_logged(frame, found))
                     if on_frame is not None:
                         on_frame(frame, found)
                     done += 1
@@ -122,6 +132,17 @@ def predict(
             raise KeyboardInterrupt if partial else nothing_to_read(source)
     seconds = time.perf_counter() - begun
     return Run(source.facts(), source.notes.figures(), seconds, done, partial)
+
+
+def _logged(frame: RecordedFrame, found: Prediction) -> tuple[Any, ...]:
+    return (
+        frame.index,
+        frame.stamp_ns,
+        frame.image,
+        frame.order,
+        found.mask,
+        found.confidence,
+    )
 
 
 def _opened(

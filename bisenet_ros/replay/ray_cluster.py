@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from bisenet_ros.system.atomic_files import staged
 from bisenet_ros.system.optional import needed
 
 LOCAL = "local"
+CONNECT_TIMEOUT_S = 5.0
 RETRIES = 2  # of a task whose process or machine is lost
 
 
@@ -65,6 +67,7 @@ def score_and_pack(task: RecordingTask) -> tuple[Outcome, dict[str, bytes]]:
 def _connect(ray: Any, address: str, workers: int) -> None:
     quiet: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     try:
+        _knock(address)
         ray.init(
             address=address,
             num_cpus=workers if address == LOCAL else None,
@@ -78,6 +81,13 @@ def _connect(ray: Any, address: str, workers: int) -> None:
             f"--ray {address} cannot be reached ({reason}); expected HOST:PORT, ray://HOST:PORT, "
             "auto, or local to start one here"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """OSError if nobody listens at HOST:PORT; Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _unpack(files: dict[str, bytes], folder: Path) -> None:

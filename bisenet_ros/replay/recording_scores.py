@@ -15,7 +15,7 @@ from bisenet_ros.metrics.confusion import Scores, defined, per_class, scores
 from bisenet_ros.metrics.optical_flow import FlowMethod
 from bisenet_ros.metrics.percentiles import percentiles
 from bisenet_ros.metrics.ranking import highest, instability, lowest
-from bisenet_ros.metrics.stability import MAX_GAP_S, Stability, StabilityScores
+from bisenet_ros.metrics.stability import MAX_GAP_S, FramePair, Stability, StabilityScores
 from bisenet_ros.metrics.video_consistency import VideoConsistency
 from bisenet_ros.recordings.frame_stream import RecordedFrame
 from bisenet_ros.replay.frame_scores import TIMES, FrameMeasures, FrameRecords
@@ -150,6 +150,12 @@ class Collector:
         self._tolerances: set[int] = set()
         self._last_ns: int | None = None
 
+    def prepare(self, frame: RecordedFrame, prediction: Prediction) -> FramePair | None:
+        """Take the next frame ahead of :meth:`add`, to find the one that it is compared with."""
+        if self._stability is None:
+            return None
+        return self._stability.prepare(frame.image, frame.order, prediction.mask, frame.stamp_ns)
+
     def add(self, frame: RecordedFrame, prediction: Prediction, found: FrameMeasures) -> None:
         """Add the next frame."""
         self.records.add(frame, prediction, found)
@@ -159,7 +165,7 @@ class Collector:
             if prediction.confidence is not None:
                 self._calibration.add(frame.truth, prediction.mask, prediction.confidence)
         if self._stability is not None:
-            self._look_back(frame, prediction)
+            self._look_back(frame, prediction, found)
         self._last_ns = frame.stamp_ns
 
     def scores(self) -> RecordingScores:
@@ -177,14 +183,17 @@ class Collector:
             tolerances=tuple(sorted(self._tolerances)),
         )
 
-    def _look_back(self, frame: RecordedFrame, prediction: Prediction) -> None:
+    def _look_back(
+        self, frame: RecordedFrame, prediction: Prediction, found: FrameMeasures
+    ) -> None:
         assert self._stability is not None and self._constancy is not None
         mask = prediction.mask
-        found = self._stability.add(frame.image, frame.order, mask, frame.stamp_ns)
-        self.records.set(-1, "consistency", found.consistency)
-        self.records.set(-1, "disagreement", found.disagreement)
-        if len(self.records) > 1 and not math.isnan(found.flicker_before):
-            self.records.set(-2, "flicker", found.flicker_before)
+        if found.pair is not None and found.warped is not None:
+            steady = self._stability.count(found.pair, found.warped)
+            self.records.set(-1, "consistency", steady.consistency)
+            self.records.set(-1, "disagreement", steady.disagreement)
+            if len(self.records) > 1 and not math.isnan(steady.flicker_before):
+                self.records.set(-2, "flicker", steady.flicker_before)
         passed = None if self._last_ns is None else frame.stamp_ns - self._last_ns
         follows = passed is not None and 0 < passed <= MAX_GAP_S * 1e9
         self._constancy.add(frame.truth, mask, follows)

@@ -7,16 +7,18 @@ short, so that memory stays flat however long the recording is.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.metrics.optical_flow import FlowMethod
+from bisenet_ros.metrics.stability import FramePair, pair_flows, warp_pair
 from bisenet_ros.recordings.frame_stream import (
     FrameSource,
     RecordedFrame,
@@ -29,10 +31,12 @@ from bisenet_ros.replay.frame_scores import FrameMeasures, measure
 from bisenet_ros.replay.predictor import FramePredictor, Prediction, Predictor
 from bisenet_ros.replay.recording_scores import Collector, RecordingScores
 
-MEASURING = 2  # threads that measure single frames
-WAITING = 4  # frames that the model is ahead of their scores
+# Threads that measure frames: flow and boundaries take longer than a network on a GPU.
+MEASURING = max(2, min(6, len(os.sched_getaffinity(0)) // 2))
+WAITING = MEASURING + 2  # frames that the model is ahead of their scores
 
 OnFrame = Callable[[RecordedFrame, Prediction], None]
+OnRow = Callable[[RecordedFrame, Prediction, dict[str, Any]], None]
 OnProgress = Callable[[int], None]
 
 
@@ -121,6 +125,7 @@ def score(
     options: ScoreOptions | None = None,
     on_frame: OnFrame | None = None,
     on_progress: OnProgress | None = None,
+    on_row: OnRow | None = None,
 ) -> ScoredRecording:
     """Score a model on a recording.
 
@@ -132,6 +137,8 @@ def score(
         options: how.
         on_frame: called with each frame and what the model made of it, in order.
         on_progress: called with the number of frames done, after each.
+        on_row: called like ``on_frame``, with the frame's figures so far as well, and with those
+            of the frame before once more, under ``before``.
 
     Raises:
         DataError: not one frame can be read, or a label does not fit the model.
@@ -146,8 +153,13 @@ def score(
         collector.records.set(-1, "score_ms", done.milliseconds + passed)
         if on_frame is not None:
             on_frame(done.frame, done.predictions[0])
+        if on_row is not None:
+            place = len(collector.records) - 1
+            row = collector.records.row(place)
+            row["before"] = collector.records.row(place - 1) if place else {}
+            on_row(done.frame, done.predictions[0], row)
 
-    run = run_over(source, [predictor], options, take, on_progress)
+    run = run_over(source, [predictor], options, [collector], take, on_progress)
     return ScoredRecording(collector.scores(), run)
 
 
@@ -160,10 +172,13 @@ def run_over(
     source: FrameSource,
     predictors: Sequence[Predictor],
     options: ScoreOptions,
+    collectors: Sequence[Collector],
     take: Callable[[MeasuredFrame], None],
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Run models over a recording; ``take`` gets each frame in order, in the caller's thread.
+
+    There is one collector per model, which finds the frames that are compared with each other.
 
     Raises:
         DataError: not one frame can be read, or a label does not fit the model.
@@ -172,14 +187,15 @@ def run_over(
     done, partial = 0, False
     n = len(predictors[0].labels)
 
-    def measured(item: tuple[RecordedFrame, list[Prediction]]) -> MeasuredFrame:
+    def measured(item: _Paired) -> MeasuredFrame:
         start = time.perf_counter()
-        frame, predictions = item
+        frame, predictions, pairs = item
         found = [measure(frame, p, n, options.boundaries) for p in predictions]
+        found = _with_pairs(found, pairs, options.flow)
         return MeasuredFrame(frame, predictions, found, 1e3 * (time.perf_counter() - start))
 
     try:
-        predicted = predict_frames(source, predictors, options)
+        predicted = _paired(predict_frames(source, predictors, options), collectors)
         with closing(prefetch(predicted, measured, MEASURING, WAITING)) as results:
             while True:
                 try:
@@ -207,6 +223,38 @@ def run_over(
         frames=done,
         partial=partial,
     )
+
+
+_Paired = tuple[RecordedFrame, list[Prediction], list[FramePair | None]]
+
+
+def _paired(
+    frames: Generator[tuple[RecordedFrame, list[Prediction]], None, None],
+    collectors: Sequence[Collector],
+) -> Generator[_Paired, None, None]:
+    """The frames with the pairs that they make with those before, model by model."""
+    with closing(frames):
+        for frame, predictions in frames:
+            pairs = [
+                collector.prepare(frame, prediction)
+                for collector, prediction in zip(collectors, predictions, strict=True)
+            ]
+            yield frame, predictions, pairs
+
+
+def _with_pairs(
+    measures: Sequence[FrameMeasures], pairs: Sequence[FramePair | None], method: FlowMethod
+) -> list[FrameMeasures]:
+    """The measures with the masks of neighbours warped to each other; one flow for all models."""
+    flows = None
+    found = []
+    for one, pair in zip(measures, pairs, strict=True):
+        if pair is None:
+            found.append(one)
+            continue
+        flows = flows or pair_flows(pair, method)
+        found.append(replace(one, pair=pair, warped=warp_pair(pair, flows)))
+    return found
 
 
 def predict_frames(

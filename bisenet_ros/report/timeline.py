@@ -125,7 +125,7 @@ def path(places: np.ndarray, heights: np.ndarray) -> str:
     # A single point between two gaps is drawn as a dot, by the round cap of an empty line.
     return "".join(
         f"{part}h0" if part[0] == "M" and (after == "" or after[0] == "M") else part
-        for part, after in zip(parts, [*parts[1:], ""], strict=True)
+        for part, after in zip(parts, [*parts, ""][1:], strict=True)
     )
 
 
@@ -175,7 +175,7 @@ def ticks(seconds: float) -> list[tuple[float, str]]:
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
     step = next((s for s in steps if seconds / s <= 8), steps[-1] * np.ceil(seconds / 8 / 7200))
     marks = np.arange(0, seconds * (1 + 1e-9), step)
-    return [(float(mark / seconds), _clock(float(mark), seconds)) for mark in marks]
+    return [(min(1.0, float(mark / seconds)), _clock(float(mark), seconds)) for mark in marks]
 
 
 def _clock(mark: float, longest: float) -> str:

@@ -23,3 +23,15 @@ def test_frames_differ_and_keep_their_shapes():
     assert len(set(frames.data)) == len(frames.data)
     wide = np.frombuffer(read_frames((360, 960)).data[0], np.uint8).reshape(360, 960, 3)
     assert wide.std() > 10
+
+
+def test_frames_are_found_without_a_bag_library(monkeypatch):
+    """The same images; the colours of two JPEG decoders may differ by rounding."""
+    drive = module.sample_bag()
+    assert drive is not None
+    whole = module._drive_images(drive)
+    monkeypatch.setattr(module, "installed", lambda _: False)
+    cut = module._drive_images(drive)
+    assert len(cut) == len(whole) == module.COUNT
+    for ours, theirs in zip(cut, whole, strict=True):
+        assert ours.shape == theirs.shape and np.abs(ours.astype(int) - theirs).max() <= 2

@@ -121,13 +121,12 @@ def test_the_film_the_picture_and_the_report_can_be_opened(finished):
     with av.open(str(out / "overlay.mp4")) as film:
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-        assert (stream.width, stream.height) == (480 + 8 + 360, 360)  # the ground beside it
+        assert (stream.width, stream.height) == (480, 360)
         frames = sum(1 for _ in film.decode(stream))
     assert 0 < frames <= metrics["published"]
     assert cv2.imread(str(out / "overlay.png")).shape[1] > 2 * 480
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "data:video/mp4" in report and "camvid_drive" in report and "Brostow" in report
-    assert "The ground ahead" in report and "1.4 m above the road" in report
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

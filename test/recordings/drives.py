@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
 from bag_formats import Note, compressed, raw
@@ -34,3 +37,14 @@ def drive(count: int = 6, labels: bool = True, shape: tuple[int, int] = SHAPE) -
         if labels:
             found.append(compressed(f"{LABELS}/compressed", stamp, truth))
     return found
+
+
+class Deadly:
+    """Kills the process that unpickles it, after a note in a file."""
+
+    def __init__(self, notes: Path) -> None:
+        self.notes = notes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        note = f"open({str(self.notes)!r}, 'a').write('x')"
+        return eval, (f"({note}, __import__('os').kill(__import__('os').getpid(), 9))",)

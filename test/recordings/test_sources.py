@@ -65,6 +65,15 @@ def test_a_video_plays_at_its_own_rate_and_again(tmp_path: Path):
         assert levels == pytest.approx([10 + 8 * i for i in range(6)], abs=3)
 
 
+def test_cut_plays_all_of_a_recording_whose_stamps_run_backwards():
+    stamps = [100 - index for index in range(10)]  # seconds
+    frames = [SourceFrame(stamp * 10**9, lambda: None) for stamp in stamps]
+    assert list(cut(iter(frames), 0.0, None)) == frames
+    jumping = [SourceFrame(s * 10**9, lambda: None) for s in (50, 51, 52, 10, 11, 12)]
+    assert list(cut(iter(jumping), 0.0, None)) == jumping
+    assert list(cut(iter(jumping), 2.0, 2.0)) == jumping[2:4]  # the clock was set: time went on
+
+
 def test_cut_takes_seconds_from_the_first_frame_on():
     frames = [SourceFrame(100 * 10**9 + i * 10**8, lambda: np.zeros(0)) for i in range(10)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from html_page import Page
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report import bag as report
-from bisenet_ros.report.bag import BagReportData
+from bisenet_ros.report.bag import BagReportData, GroundView
 from bisenet_ros.report.data import ReportImage
 from bisenet_ros.report.figure import View
 
@@ -145,6 +146,14 @@ def test_a_drive_without_scored_frames_still_has_a_report():
 def test_the_sample_drive_is_credited():
     drive = {**metrics()["drive"], "bag": "camvid_drive"}
     assert "Brostow" in report.render(story(drive=drive))
+
+
+def test_the_ground_is_shown_with_what_was_assumed_for_it():
+    ground = GroundView(np.zeros((5, 5, 3), np.uint8), "a camera at 3 m")
+    page = Page(report.render(replace(story(), ground=ground)))
+    assert "The ground ahead" in page.words and "a camera at 3 m" in page.words
+    assert len(page.sources) == 13 and not page.open
+    assert "The ground ahead" not in Page(report.render(story())).words
 
 
 def test_confusion_rows_are_shares_and_the_extra_column_comes_when_needed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,6 @@ class OpenVinoEngine:
 
     def __init__(self, model: bytes | Path, stride: int, compute: Compute) -> None:
         self.compute, self.stride = compute, stride
-        openvino = load_openvino()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -44,7 +44,7 @@ class OpenVinoEngine:
         if compute.precision in HINTS:
             options["INFERENCE_PRECISION_HINT"] = HINTS[compute.precision]
         try:
-            core = openvino.Core()
+            core = shared_core()
             parsed = core.read_model(io.BytesIO(model) if isinstance(model, bytes) else model)
             self._request = core.compile_model(parsed, "CPU", options).create_infer_request()
         except RuntimeError as error:
@@ -68,6 +68,20 @@ class OpenVinoEngine:
     def _infer(self, image: np.ndarray) -> np.ndarray:
         self._request.infer({0: image}, share_inputs=True)
         return self._request.get_output_tensor(0).data.copy()
+
+
+@functools.cache
+def shared_core() -> Any:
+    """The process's one Core, which lives as long as the process.
+
+    OpenVINO's CPU plugin gives the thread that creates a Core a larger stack for signal handlers,
+    and frees that memory with the Core, on whatever thread that happens: the next signal that the
+    first thread handles would be a segmentation fault.
+
+    Raises:
+        ArgumentError: OpenVINO is not installed.
+    """
+    return load_openvino().Core()
 
 
 def load_openvino() -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.inference.engines.onnx_runtime import load_onnxruntime
-from bisenet_ros.inference.engines.openvino import load_openvino
+from bisenet_ros.inference.engines.openvino import shared_core
 from bisenet_ros.inference.export.graph import interface
 
 ONNX, IR = ".onnx", ".xml"
@@ -116,6 +116,6 @@ def _read_onnx(path: Path) -> tuple[dict[str, str], list[int], list[int]]:
 
 
 def _read_ir(path: Path) -> tuple[dict[str, str], list[int], list[int]]:
-    model: Any = load_openvino().Core().read_model(path)
+    model: Any = shared_core().read_model(path)
     entries = dict(json.loads(model.get_rt_info([ENTRY]).astype(str)))
     return entries, list(model.inputs[0].shape), list(model.outputs[0].shape)

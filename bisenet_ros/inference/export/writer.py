@@ -16,7 +16,7 @@ from bisenet_ros.errors import BarNotMet
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines.base import Engine
 from bisenet_ros.inference.engines.onnx_runtime import OnnxRuntimeEngine
-from bisenet_ros.inference.engines.openvino import OpenVinoEngine, load_openvino
+from bisenet_ros.inference.engines.openvino import OpenVinoEngine, load_openvino, shared_core
 from bisenet_ros.inference.export.graph import INPUT, ServedNetwork, to_onnx
 from bisenet_ros.inference.export.reader import ENTRY, IR, metadata
 from bisenet_ros.networks import SegmentationNetwork
@@ -77,7 +77,7 @@ def _write_ir(
     path: Path, content: bytes, entries: dict[str, str], examples: Sequence[np.ndarray] | None
 ) -> None:
     openvino = load_openvino()
-    model = openvino.Core().read_model(io.BytesIO(content))
+    model = shared_core().read_model(io.BytesIO(content))
     if examples is not None:
         model = _quantise(model, [image[None] for image in examples])
     model.set_rt_info(json.dumps(entries, ensure_ascii=False), [ENTRY])

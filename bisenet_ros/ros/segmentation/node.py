@@ -21,15 +21,15 @@ from std_msgs.msg import Header
 from bisenet_ros.checkpoints import fingerprint
 from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.inference import Segmenter
-from bisenet_ros.projection.rotation import quarter_turns
 from bisenet_ros.ros.parameters.declare import declare
-from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, check_together, checked
+from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, checked
 from bisenet_ros.ros.segmentation import labels
 from bisenet_ros.ros.segmentation.adaptive_resolution import Models
 from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame, camera_names
 from bisenet_ros.ros.segmentation.camera_pose import CameraPose, TransformListener, find_pose
+from bisenet_ros.ros.segmentation.checks import check, rotation_problem
 from bisenet_ros.ros.segmentation.diagnostics import ModelFacts, camera_status, model_status
-from bisenet_ros.ros.segmentation.ground import class_costs, grid_of
+from bisenet_ros.ros.segmentation.ground import class_costs
 from bisenet_ros.ros.segmentation.model_loading import (
     load_label_map,
     load_models,
@@ -71,8 +71,8 @@ class SegmentationNode(LifecycleNode):
             self.parameters: Parameters = declare(self)
         except ParameterException as error:
             raise ArgumentError(" ".join(str(error).split())) from error
-        _check(self.parameters)
-        self._rotation_problem = _rotation_problem(self.parameters)
+        check(self.parameters)
+        self._rotation_problem = rotation_problem(self.parameters)
         if self._rotation_problem:
             self.get_logger().warning(self._rotation_problem)
         self.add_on_set_parameters_callback(self._set_parameters)
@@ -91,7 +91,7 @@ class SegmentationNode(LifecycleNode):
         """Load and warm up the model and advertise the outputs."""
         self.failure = None
         try:
-            _check(self.parameters)
+            check(self.parameters)
             topics = image_topics(self, self.parameters)
             self._use(load_models(self.parameters), self.parameters)
             self._create_cameras(topics)
@@ -275,14 +275,14 @@ class SegmentationNode(LifecycleNode):
                 if self.cameras and not FIELDS[name].metadata["live"]:
                     raise ArgumentError(f"{name} cannot change while configured; run cleanup first")
             changed = dataclasses.replace(self.parameters, **own)
-            _check(changed)
-            if "rotation" in own and (problem := _rotation_problem(changed)):
+            check(changed)
+            if "rotation" in own and (problem := rotation_problem(changed)):
                 raise ArgumentError(problem)
             self._apply(own, changed)
         except BisenetError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.parameters = changed
-        self._rotation_problem = _rotation_problem(changed)
+        self._rotation_problem = rotation_problem(changed)
         if "rate" in own and self.scheduler is not None:
             self.scheduler.set_rate(changed.rate)
         return SetParametersResult(successful=True)
@@ -411,19 +411,3 @@ class SegmentationNode(LifecycleNode):
         if models is None:
             return values
         return {**model_values(models, self._weights, self.parameters.label_map), **values}
-
-
-def _check(parameters: Parameters) -> None:
-    """ArgumentError if parameters contradict each other."""
-    check_together(parameters)
-    grid_of(parameters)
-
-
-def _rotation_problem(parameters: Parameters) -> str:
-    """Why images are not rotated as asked; empty if they are."""
-    try:
-        for degrees in parameters.rotation:
-            quarter_turns(degrees)
-    except ArgumentError as error:
-        return f"{error}; that camera's images are not rotated"
-    return ""

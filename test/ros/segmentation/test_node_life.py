@@ -69,6 +69,8 @@ def test_signals_end_a_running_node_with_zero_and_no_noise(tmp_path, domain, sma
     try:
         camera = rig.advertise(Image, "/camera/image_raw")
         rig.send(camera, image(0, 1))
+        # Its stamps are of 1970: said a moment later, and not to be taken for noise of the end.
+        rig.peer.spin_until(lambda: "clock mismatch" in rig.process.output, "the warning")
         camera.publish(image(0, 2))  # so that something is under way
         before = rig.process.output
         assert rig.process.stop(sign, patience=10) == 0

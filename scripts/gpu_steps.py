@@ -1,0 +1,521 @@
+"""The steps of scripts/gpu_check.py, each a process of its own: `gpu_steps.py STEP --result FILE`.
+
+A step writes its result as it goes, so that a time limit or a crash loses only what was not yet
+measured; it ends with 0 if everything it asserts holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from bisenet_ros.benchmark.frames import jpegs_in  # noqa: E402
+from bisenet_ros.errors import BisenetError  # noqa: E402
+from bisenet_ros.inference import OutputRequest, Segmenter  # noqa: E402
+from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file  # noqa: E402
+
+PACKAGES = (
+    "torch",
+    "triton",
+    "numpy",
+    "opencv-python",
+    "opencv-python-headless",
+    "safetensors",
+    "lightning",
+    "torchmetrics",
+    "kornia",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+)
+EVERYTHING = OutputRequest(confidence=True, overlay=True)
+# Largest share of mask pixels that may differ from float32 on the CPU.
+LIMITS = {"fp32": 0.0005, "fp16": 0.005, "bf16": 0.005}
+
+
+@dataclass
+class Context:
+    """What a step is given.
+
+    Attributes:
+        result: the file to write.
+        minutes: how long it may take.
+        dry_run: on the CPU, as small as can be.
+        work, data: folders of the training run and of CamVid.
+        found: what has been measured so far.
+    """
+
+    result: Path
+    minutes: float
+    dry_run: bool
+    work: Path
+    data: Path | None
+    found: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return "cpu" if self.dry_run else "cuda"
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those to compare."""
+        return ("fp32",) if self.dry_run else ("fp32", "fp16", "bf16")
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """A size, or a small one of the same shape in a dry run."""
+        return (max(32, height // 8), max(32, width // 8)) if self.dry_run else (height, width)
+
+    def count(self, number: int, dry: int = 2) -> int:
+        """How often, or how often in a dry run."""
+        return dry if self.dry_run else number
+
+    def note(self, **figures: Any) -> None:
+        """Add to the result and write it."""
+        self.found.update(figures)
+        self.result.write_text(json.dumps(self.found))
+
+
+def environment(context: Context) -> None:
+    """What the machine is, and whether its parts work at all, within seconds."""
+    context.note(
+        python=platform.python_version(),
+        system=platform.platform(),
+        cores=os.cpu_count(),
+        packages={name: version for name in PACKAGES if (version := installed(name))},
+        cuda=torch.version.cuda,
+        cudnn=torch.backends.cudnn.version(),
+        driver=nvidia_smi("driver_version"),
+        clocks=nvidia_smi("clocks.max.sm,clocks.max.mem,power.limit"),
+    )
+    if not context.dry_run:
+        about = torch.cuda.get_device_properties(0)
+        context.note(
+            gpu=about.name,
+            capability=f"{about.major}.{about.minor}",
+            processors=about.multi_processor_count,
+            memory_gb=round(about.total_memory / 2**30, 1),
+        )
+    side = 256 if context.dry_run else 8192
+    kind = torch.float32 if context.dry_run else torch.bfloat16
+    a = torch.randn(side, side, device=context.device, dtype=kind)
+    seconds = per_call(context, lambda: a @ a)
+    context.note(matmul_tflops=round(2 * side**3 / seconds / 1e12, 1))
+    large = torch.empty(2**20 if context.dry_run else 2**29, dtype=torch.uint8)
+    moved = large.to(context.device)
+    seconds = per_call(context, lambda: moved.clone())
+    context.note(copy_gb_s=round(2 * moved.numel() / seconds / 1e9))
+    host = large.pin_memory() if context.device == "cuda" else large
+    seconds = per_call(context, lambda: moved.copy_(host, non_blocking=True))
+    context.note(upload_gb_s=round(moved.numel() / seconds / 1e9, 1))
+    with torch.inference_mode():
+        conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(context.device, kind)
+        image = torch.randn(1, 64, 32, 64, device=context.device, dtype=kind)
+        context.note(finite=bool(torch.isfinite(conv(image)).all()))
+    assert context.found["finite"], "a convolution gives NaN or infinity"
+
+
+def installed(name: str) -> str:
+    """A package's version; empty if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def nvidia_smi(fields: str) -> str:
+    """What nvidia-smi says, or why it says nothing."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout.strip() or done.stderr.strip()[:200]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"nvidia-smi: {error}"
+
+
+def per_call(context: Context, call: Callable[[], Any]) -> float:
+    """Seconds of one call, from about half a second of them."""
+    count = context.count(20)
+    for timed in (False, True):
+        synchronise(context)
+        started = time.perf_counter()
+        for _ in range(count):
+            call()
+        synchronise(context)
+        seconds = (time.perf_counter() - started) / count
+        if not timed:
+            count = max(count, min(2000, int(0.5 / max(seconds, 1e-6)))) if count > 2 else count
+    return seconds
+
+
+def synchronise(context: Context) -> None:
+    """Wait for the GPU."""
+    if context.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def frames(size: tuple[int, int], count: int = 8) -> tuple[list[np.ndarray], str]:
+    """Real images (H, W, 3) uint8 BGR of the sample drive, and where they come from."""
+    folder = sample_bag()
+    bags = sorted(folder.glob("*.mcap")) if folder else []
+    found = [image for path in bags for image in jpegs_in(path, count)]
+    source = "frames of the sample drive"
+    if not found:
+        source = "noise"
+        random = np.random.default_rng(0)
+        found = [random.integers(0, 256, (360, 480, 3), np.uint8) for _ in range(count)]
+    return [cv2.resize(image, size[::-1]) for image in found], source
+
+
+def parity(context: Context) -> None:
+    """Masks, confidence and overlay against float32 on the CPU, in every precision."""
+    weights = share_file(SHIPPED_WEIGHTS)
+    size = context.size(512, 1024)
+    images, source = frames(context.size(720, 1280), context.count(8))
+    reference = Segmenter(weights, "cpu", "fp32", "torch", size)
+    wanted = [reference([image], "bgr", EVERYTHING)[0] for image in images]
+    rows: dict[str, Any] = {}
+    for precision in context.precisions:
+        segmenter = Segmenter(weights, context.device, precision, "torch", size)
+        segmenter.warm_up()
+        differs, confidence, overlay = [], 0, 0
+        for image, want in zip(images, wanted, strict=True):
+            got = segmenter([image], "bgr", EVERYTHING)[0]
+            other = got.mask != want.mask
+            differs.append(float(other.mean()))
+            assert got.confidence is not None and want.confidence is not None
+            assert got.overlay is not None and want.overlay is not None
+            gap = np.abs(got.confidence.astype(int) - want.confidence)
+            confidence = max(confidence, int(np.percentile(gap, 99)))
+            overlay = max(
+                overlay, int(np.abs(got.overlay.astype(int) - want.overlay)[~other].max())
+            )
+        rows[precision] = {
+            "mask_differs": float(np.mean(differs)),
+            "limit": LIMITS[precision],
+            "confidence_p99": confidence,
+            "overlay_max": overlay,
+            "fallback": segmenter.compute.fallback,
+        }
+        context.note(images=f"{len(images)} {source}", precisions=rows)
+    bad = [name for name, row in rows.items() if row["mask_differs"] > row["limit"]]
+    assert not bad, f"masks differ from the CPU's by more than the limit in {', '.join(bad)}"
+
+
+def tests(context: Context) -> None:
+    """The tests of the GPU path; those that need a GPU run nowhere else."""
+    paths = ["test/inference/cuda", "test/inference/test_segmenter.py"]
+    paths += ["test/inference/test_reference.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths]
+    command += ["--collect-only", "-q"] if context.dry_run else []
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines() or [done.stderr.strip()[-500:]]
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    context.note(summary=lines[-1], failed=failed)
+    assert done.returncode == 0, f"{lines[-1]}\n" + "\n".join(lines[-60:])
+
+
+def measured(context: Context, folder: Path, **changes: Any) -> dict[str, Any]:
+    """One benchmark, as `python -m bisenet_ros benchmark` runs it."""
+    from bisenet_ros.benchmark.pipelines import random_weights
+    from bisenet_ros.benchmark.run import BenchmarkPlan, run
+
+    size = context.size(*changes.pop("size", (512, 1024)))
+    weights = random_weights(folder / "random.safetensors", size)
+    plan = {
+        "weights": weights,
+        "random": True,
+        "device": context.device,
+        "precision": "auto",
+        "engines": ("torch",),
+        "size": size,
+        "camera": context.size(*changes.pop("camera", (720, 1280))),
+        "cameras": 1,
+        "threads": torch.get_num_threads(),
+        "usual": True,
+        "pairs": context.count(40),
+        "cpu_load": 0,
+        **changes,
+    }
+    return run(BenchmarkPlan(**plan), lambda what: print(what, flush=True))
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="gpu-steps-") as folder:
+        yield Path(folder)
+
+
+def benchmark(context: Context) -> None:
+    """512×1024 from 720×1280 in every precision, each in turn with the usual pipeline."""
+    with scratch() as folder:
+        for precision in reversed(context.precisions):  # the fastest first
+            context.note(**{precision: measured(context, folder, precision=precision)})
+
+
+def cameras(context: Context) -> None:
+    """One, two and four cameras on one model (goal 7)."""
+    rows: dict[str, float] = {}
+    with scratch() as folder:
+        for count in (1, 2) if context.dry_run else (1, 2, 4):
+            found = measured(context, folder, cameras=count, usual=False, floor=False)
+            rows[str(count)] = found["rows"][-1]["median_ms"]
+            ratios = {n: value / rows["1"] for n, value in rows.items()}
+            context.note(median_ms=rows, ratio_to_one=ratios)
+
+
+def large(context: Context) -> None:
+    """1024×2048 from 1080×1920."""
+    with scratch() as folder:
+        pairs = context.count(20)
+        found = measured(context, folder, size=(1024, 2048), camera=(1080, 1920), pairs=pairs)
+        context.note(**found)
+
+
+def engines(context: Context) -> None:
+    """Every engine that starts here; why the others do not."""
+    from bisenet_ros.inference.engines import ENGINES
+
+    rows: dict[str, Any] = {}
+    with scratch() as folder:
+        for name, spec in ENGINES.items():
+            try:
+                fits = spec.precisions("cpu" if context.dry_run else "cuda")
+                if not fits:
+                    rows[name] = {"left_out": f"does not run on {context.device}"}
+                elif context.dry_run and name not in ("torch", "onnxruntime"):
+                    rows[name] = {"left_out": "dry run"}
+                else:
+                    found = measured(context, folder, engines=(name,), usual=False, floor=False)
+                    rows[name] = found["rows"][-1]
+            except (BisenetError, ImportError) as error:
+                rows[name] = {"left_out": str(error)}
+            except Exception as error:  # a runtime that breaks is a result, too
+                rows[name] = {"failed": f"{type(error).__name__}: {error}"[:500]}
+            context.note(engines=rows)
+    failed = [name for name, row in rows.items() if "failed" in row]
+    assert not failed, f"{', '.join(failed)} broke"
+
+
+def memory(context: Context) -> None:
+    """Memory over many frames and sizes, and after the GPU was full."""
+    size = context.size(512, 1024)
+    segmenter = Segmenter(None, context.device, "auto", "torch", size)
+    segmenter.warm_up()
+    images, _ = frames(context.size(720, 1280))
+    used = lambda: torch.cuda.memory_reserved() / 2**20 if context.device == "cuda" else 0.0  # noqa: E731
+
+    def go(count: int) -> None:
+        for index in range(count):
+            segmenter([images[index % len(images)]], "bgr", EVERYTHING)
+
+    go(context.count(100))
+    before = used(), resident_mb()
+    go(context.count(2000))
+    after = used(), resident_mb()
+    context.note(frames=context.count(2000), gpu_mb=[before[0], after[0]])
+    context.note(resident_mb=[round(before[1]), round(after[1])])
+    random = np.random.default_rng(0)
+    for index in range(context.count(200)):
+        height, width = (int(v) for v in random.integers(1, context.size(1080, 1920)))
+        segmenter([np.resize(images[0], (height, width, 3))], "bgr", EVERYTHING)
+        if index == context.count(100, 1) - 1:
+            halfway = used()
+    context.note(size_changes=context.count(200), gpu_mb_of_sizes=[halfway, used()])
+    assert after[0] <= before[0] + 64, "GPU memory grows from frame to frame"
+    assert after[1] <= before[1] + 200, "memory grows from frame to frame"
+    assert used() <= halfway + 512, "GPU memory grows with every camera size"
+    if context.device == "cuda":
+        context.note(**recovery(segmenter, images[0]))
+        assert context.found["recovered"], "no image could be segmented after the GPU was full"
+
+
+def recovery(segmenter: Segmenter, image: np.ndarray) -> dict[str, Any]:
+    """Fill the GPU, segment a batch that does not fit, free it, segment again."""
+    before = segmenter([image], "bgr")[0].mask.copy()
+    filler = []
+    for megabytes in (1024, 256, 64, 16):
+        try:
+            while True:
+                filler.append(torch.empty(megabytes * 2**20, dtype=torch.uint8, device="cuda"))
+        except torch.cuda.OutOfMemoryError:
+            continue
+    try:
+        segmenter([np.resize(image, (2160, 3840, 3))] * 8, "bgr", EVERYTHING)
+        refused = False
+    except torch.cuda.OutOfMemoryError:
+        refused = True
+    filler.clear()
+    torch.cuda.empty_cache()
+    after = segmenter([image], "bgr")[0].mask
+    return {"ran_out": refused, "recovered": bool(np.array_equal(before, after))}
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    path = Path("/proc/self/statm")
+    if not path.exists():
+        return 0.0
+    return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def throughput(context: Context) -> None:
+    """Images a second in training, crops of 512×1024, by batch size."""
+    with scratch() as folder:
+        for batch in (2,) if context.dry_run else (8, 16, 32):
+            rates = train_for(context, folder / f"run{batch}", batch)
+            context.note(**{f"batch_{batch}": {"images_per_s": rates[-1] if rates else None}})
+
+
+def train_for(context: Context, out: Path, batch: int) -> list[float]:
+    """Train some steps on drawn shapes; images a second as they were reported."""
+    from bisenet_ros.datasets.checking import check
+    from bisenet_ros.training.recipe import Recipe
+    from bisenet_ros.training.run import Data, prepare, splits, train
+
+    height, width = (64, 64) if context.dry_run else (512, 1024)
+    steps = context.count(40)
+    recipe = Recipe(
+        dataset="shapes",
+        data=str(out.parent / "shapes"),
+        out=str(out),
+        iterations=steps,
+        validate_every=steps,
+        batch=batch,
+        crop_height=height,
+        crop_width=width,
+        workers=0 if context.dry_run else min(8, os.cpu_count() or 1),
+        device=context.device,
+        precision="32-true" if context.dry_run else "bf16-mixed",
+    )
+    if context.dry_run:
+        from bisenet_ros.datasets.synthetic_shapes import draw
+
+        draw(Path(recipe.data), 4, 2, (64, 96))
+    found = splits(recipe)
+    out.mkdir(parents=True)
+    rates: list[float] = []
+    prepared = prepare(recipe, Data(*found, *(check(one) for one in found)))
+    train(prepared, on_progress=lambda f: rates.append(f["images_per_s"]) if "step" in f else None)
+    return rates
+
+
+def training(context: Context) -> None:
+    """The long recipe, for as long as there is time; called again, it continues exactly."""
+    import lightning.pytorch as pl
+
+    from bisenet_ros.datasets.checking import check
+    from bisenet_ros.training.export_weights import finish
+    from bisenet_ros.training.recipe import Recipe
+    from bisenet_ros.training.run import Data, prepare, splits, train
+    from bisenet_ros.training.run_folder import LAST, claimed
+
+    deadline = time.monotonic() + 60 * context.minutes
+
+    class StopInTime(pl.Callback):
+        """Ends the slice after the last validation, and checkpoint, that fits."""
+
+        begun = time.monotonic()
+
+        def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            took, self.begun = time.monotonic() - self.begun, time.monotonic()
+            trainer.should_stop = time.monotonic() + 1.3 * took > deadline
+
+    out = context.work / ("dry-run" if context.dry_run else "camvid_long")
+    changes: dict[str, Any] = {"out": str(out), "data": str(context.data or "")}
+    if context.dry_run:
+        changes |= {"dataset": "shapes", "data": str(out / "data"), "num_classes": 0}
+        changes |= {"device": "cpu", "precision": "32-true", "iterations": 2, "validate_every": 1}
+        changes |= {"batch": 2, "crop_height": 64, "crop_width": 64, "workers": 0}
+        changes |= {"input_height": 64, "input_width": 96, "auxiliary_weight": 0.0}
+        changes |= {"class_weights": "log"}
+        if not (out / "data").exists():
+            from bisenet_ros.datasets.synthetic_shapes import draw
+
+            draw(out / "data", 4, 2, (64, 96))
+    recipe = Recipe.read(ROOT / "config/train/camvid_long.yaml", changes)
+    resume = (out / LAST).is_file()
+    found = splits(recipe)
+    data = Data(*found, *(check(one) for one in found))
+    with claimed(out, resume, overwrite=not resume):
+        recipe.write(out / "recipe.yaml")
+        prepared = prepare(recipe, data, resume)
+        history: list[float] = []
+
+        def on_progress(figures: dict[str, float]) -> None:
+            if "val_miou" in figures:
+                history.append(round(figures["val_miou"], 4))
+                context.note(validations=history, resumed=resume)
+            else:
+                context.found |= {"step": figures["step"], "of": recipe.iterations}
+
+        trainer = train(prepared, resume, on_progress=on_progress, callbacks=[StopInTime()])
+        context.note(step=trainer.global_step, of=recipe.iterations)
+        path, scores = finish(prepared, "make gpu", str(trainer.strategy.root_device))
+    context.note(weights=str(path), **scores)
+
+
+STEPS = {
+    step.__name__: step
+    for step in (
+        environment,
+        parity,
+        tests,
+        benchmark,
+        cameras,
+        large,
+        engines,
+        memory,
+        throughput,
+        training,
+    )
+}
+
+
+def main() -> int:
+    """Run one step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--result", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--work", type=Path, default=ROOT / "runs/gpu")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--dry-run", action="store_true")
+    given = parser.parse_args()
+    context = Context(given.result, given.minutes, given.dry_run, given.work, given.data)
+    if given.dry_run:
+        torch.set_num_threads(1)
+    try:
+        STEPS[given.step](context)
+    except (AssertionError, BisenetError) as error:
+        print(f"{type(error).__name__}: {error}")
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

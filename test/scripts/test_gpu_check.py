@@ -1,0 +1,80 @@
+"""`make gpu`, as far as a machine without a GPU can show it: every step runs, small, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = str(ROOT / "scripts/gpu_check.py")
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import gpu_check  # noqa: E402
+
+
+def check(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_step_runs_and_is_written_down(tmp_path: Path):
+    where = ("--dry-run", "--out", tmp_path / "out", "--work", tmp_path / "work")
+    done = check(*where)
+    assert done.returncode == 0, done.stdout
+    results = json.loads((tmp_path / "out/gpu-dry-run.json").read_text())["steps"]
+    assert list(results) == list(gpu_check.STEPS)
+    assert {step["status"] for step in results.values()} == {"passed"}
+    assert results["parity"]["result"]["precisions"]["fp32"]["mask_differs"] == 0
+    assert results["parity"]["result"]["images"] == "2 frames of the sample drive"
+    assert results["benchmark"]["result"]["fp32"]["rows"][-1]["ratio_to_usual"] > 0
+    assert set(results["cameras"]["result"]["median_ms"]) == {"1", "2"}
+    assert results["memory"]["result"]["frames"] == 2
+    training = results["training"]["result"]
+    assert training["step"] == training["of"] == 2 and len(training["validations"]) == 2
+    assert Path(training["weights"]).is_file()
+    table = (tmp_path / "out/gpu-dry-run.md").read_text()
+    assert all(f"| {name} | passed |" in table for name in gpu_check.STEPS)
+    again = check(*where, "--step", "parity", "--step", "training")
+    assert again.returncode == 0 and "parity: done before" in again.stdout
+    results = json.loads((tmp_path / "out/gpu-dry-run.json").read_text())["steps"]
+    assert set(results) == set(gpu_check.STEPS)
+    assert results["training"]["result"]["step"] == 2  # continued at its end
+
+
+def test_steps_that_do_not_fit_are_left_out_by_name(tmp_path: Path):
+    done = check("--dry-run", "--out", tmp_path, "--minutes", 0.01)
+    assert done.returncode == 0
+    assert "training: left out: it takes about 4 minutes, and 0.0 are left" in done.stdout
+    steps = json.loads((tmp_path / "gpu-dry-run.json").read_text())["steps"]
+    assert {step["status"] for step in steps.values()} == {"left out"}
+    missing = gpu_check.Step(1.0, 1.0, ("torch", "no_such_package"))
+    assert gpu_check.left_out(missing, 9.0, None) == "no_such_package not installed"  # type: ignore[arg-type]
+
+
+def test_a_step_that_hangs_is_stopped_with_what_it_started():
+    child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'input()'])"
+    command = [sys.executable, "-c", f"{child}; print('begun', flush=True); time.sleep(600)"]
+    code, output = gpu_check.wait(command, 3.0)
+    assert code == -1 and output.startswith("begun")
+
+
+def test_a_step_that_breaks_is_told_from_one_that_passes(tmp_path: Path):
+    code, output = gpu_check.wait([sys.executable, "-c", "raise ValueError('no')"], 60.0)
+    found = {"status": "failed", "seconds": 1.0, "at": "now", "output": output}
+    assert code == 1 and gpu_check.said(found) == ": ValueError: no"
+    assert "|  |  | ValueError: no |" in gpu_check.markdown(
+        {"name": "x", "steps": {"tests": found}}
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_one_line_says_why(tmp_path: Path):
+    done = check("--out", tmp_path)
+    assert done.returncode == 2 and not list(tmp_path.iterdir())
+    assert done.stderr.count("\n") == 1 and "no GPU can be used: torch" in done.stderr
+    assert "--dry-run" in done.stderr
