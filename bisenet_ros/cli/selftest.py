@@ -36,7 +36,7 @@ def selftest(
         list[str] | None,
         typer.Option(
             help=f"only this one; may be repeated: {', '.join(ENGINES)}; all that are installed "
-            f"unless given, but for {', '.join(SLOW)}, which takes minutes"
+            f"and run on a CPU unless given, but for {', '.join(SLOW)}, which takes minutes"
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="write what was found to this file")] = None,
