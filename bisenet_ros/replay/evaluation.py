@@ -219,7 +219,7 @@ def _page(
     strip: Filmstrip,
 ) -> str:
     found = scored.scores
-    worst, unstable = found.worst(), found.most_unstable() if found.stability else []
+    worst, unstable = found.worst(), found.most_unstable()
     shown, seen = show_frames(source, predictor, found.records, [*worst, *unstable])
     data = RecordingReportData(
         metrics=metrics,
