@@ -150,7 +150,9 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     live = metrics.get("live")
     if live is not None:
         found.append((number(live["age_ms_p50"], 0, "ms"), "age of a mask, median"))
-        found.append((f"{live['masks']} / {live['frames_played']}", "masks / frames played"))
+        played = live.get("frames_played")
+        count = str(live["masks"]) if played is None else f"{live['masks']} / {played}"
+        found.append((count, "masks" if played is None else "masks / frames played"))
     found += [(percent(confidence), "mean confidence"), (rate, "frames per second")]
     found.append((str(metrics["frames"]), "frames"))
     return found[:6]
