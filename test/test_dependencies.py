@@ -45,6 +45,7 @@ SERVES = {
 NEEDS = {"node": (), "tools": ("node",), "train": ("node", "tools")}
 # Imported by another package of the extra, or by name where it is needed.
 INDIRECT = {"train": {"tensorboardx"}, "openvino": {"onnx"}, "onnx": set()}
+FROM_THE_BOARD = {"tensorrt"}  # comes with JetPack or NVIDIA's own installer, for its GPU
 BY_NAME = re.compile(r'(?:needed|find_spec|installed)\(\s*"([a-z_]+)[".]')
 
 
@@ -75,7 +76,7 @@ def imported(*places: str) -> set[str]:
                     names |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module.split(".")[0])
-    ours = names - set(sys.stdlib_module_names) - {"bisenet_ros"}
+    ours = names - set(sys.stdlib_module_names) - {"bisenet_ros", *FROM_THE_BOARD}
     return {NAMES.get(name, name).lower() for name in ours}
 
 

@@ -77,14 +77,15 @@ def describe(variant: Variant, size: tuple[int, int], num_classes: int = CLASSES
     height, width = (round_up(side, network.multiple) for side in size)
     parameters = _count(network)
     return {
-        "network": variant.network,
+        "name": variant.network,
+        "options": variant.options,
         "backbone": variant.backbone,
-        "output_stride": variant.output_stride,
+        "output_stride": variant.output_stride or network.stride,
         "logits_stride": network.stride,
         "multiple": network.multiple,
         "parameters": parameters,
         "auxiliary_parameters": _count(whole) - parameters,
-        "gmacs": cost(network, (height, width)).macs / 1e9,
+        "multiply_adds": cost(network, (height, width)).macs,
     }
 
 
@@ -159,7 +160,7 @@ def measure(
         path = Path(folder) / "weights.safetensors"
         reference = _segmenter(Variant(REFERENCE), plan, path)
         for row in rows:
-            variant = Variant(row["network"], row["backbone"], row["output_stride"])
+            variant = Variant(row["name"], **row["options"])
             progress(" ".join(map(str, (variant.network, *variant.options.values()))))
             times = _pairs(_segmenter(variant, plan, path), reference, plan.pairs)
             row["median_ms"] = median(times.first)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLUMNS = {
-    "network": "network",
+    "name": "network",
     "backbone": "backbone",
     "output_stride": "stride",
     "logits_stride": "logits",
     "parameters": "M params",
-    "gmacs": "G mult-adds",
+    "multiply_adds": "G mult-adds",
     "ratio_to_bisenetv2": "× bisenetv2",
     "median_ms": "ms",
 }
@@ -105,11 +105,14 @@ def _machine(device: str, threads: int) -> dict[str, Any]:
 def _cells(row: dict[str, Any]) -> list[str]:
     formats = {
         "logits_stride": "1/{}",
-        "gmacs": "{:.2f}",
         "ratio_to_bisenetv2": "{:.2f}",
         "median_ms": "{:.1f}",
     }
-    shown = {**row, "parameters": f"{row['parameters'] / 1e6:.2f}"}
+    shown = {
+        **row,
+        "parameters": f"{row['parameters'] / 1e6:.2f}",
+        "multiply_adds": f"{row['multiply_adds'] / 1e9:.2f}",
+    }
     return [
         "–" if shown[key] is None else formats.get(key, "{}").format(shown[key])
         for key in COLUMNS

@@ -87,6 +87,7 @@ def train(
     from rich.console import Console
 
     from bisenet_ros.system.atomic_files import check_writable, write_json
+    from bisenet_ros.training.fine_tuning import as_in_weights
     from bisenet_ros.training.run_folder import (
         RECIPE,
         check_unused,
@@ -99,6 +100,7 @@ def train(
     out = Path(recipe.out)
     if first_process() and not check_data:
         check_unused(out, resume, overwrite)
+    recipe = as_in_weights(recipe, resume)
     if json is not None:
         check_writable(json, "--json")
     console = Console(quiet=os.environ.get("RANK", "0") != "0")  # only rank 0 prints

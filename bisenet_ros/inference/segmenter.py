@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError, NonFiniteOutput, WeightsError
+from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
@@ -35,7 +36,6 @@ class Segmenter:
 
     Attributes:
         engine: the running engine: ``engine.name``, and ``engine.why`` it was selected.
-        compute: device and precision in use.
         card, labels, palette: of the weights.
         input_size: (height, width) in use.
 
@@ -60,7 +60,11 @@ class Segmenter:
         self.palette = self.labels.palette()
         self.input_size = self._resolve_size(model, input_size)
         self.engine = selection.start(model, engine, device, precision, self.input_size)
-        self.compute = self.engine.compute
+
+    @property
+    def compute(self) -> Compute:
+        """Device and precision in use; its ``fallback`` says what is slower than it could be."""
+        return self.engine.compute
 
     def check(self, num_classes: int = 0, resolution: tuple[int, int] | None = None) -> None:
         """Raise :class:`WeightsError` if the weights are not what the caller expects.

@@ -90,7 +90,7 @@ def label_set(message: Any) -> LabelSet:
         names = tuple(str(entry["name"]) for entry in classes)
         colours = tuple((int(r), int(g), int(b)) for r, g, b in (c["color"] for c in classes))
         return LabelSet(names, colours)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"the labels topic is malformed ({error!r}); expected classes with id, name, color"
         ) from error

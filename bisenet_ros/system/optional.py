@@ -66,9 +66,8 @@ def needed(package: str, extra: str, what: str) -> Any:
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == package.split(".")[0]
         problem = "is not installed" if missing else f"cannot be loaded ({error})"
-        raise ArgumentError(
-            f"{what} needs {package}, which {problem}; run pip install 'bisenet_ros[{extra}]'"
-        ) from error
+        remedy = f"run pip install 'bisenet_ros[{extra}]'" if extra else installation(package)
+        raise ArgumentError(f"{what} needs {package}, which {problem}; {remedy}") from error
 
 
 def cache_folder(name: str) -> Path:

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bisenet_ros.checkpoints import load
+from bisenet_ros.checkpoints import load, read_card
 from bisenet_ros.checkpoints.convert import read_backbone
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.training.recipe import DEFAULTS, Recipe
+
+# Options of a network that a recipe sets elsewhere: by its data, auxiliary_weight and backbone.
+GOVERNED = ("num_classes", "auxiliary", "backbone")
+
+
+def as_in_weights(recipe: Recipe, resume: bool = False) -> Recipe:
+    """The recipe with what the card of its weights says, where the recipe itself says nothing.
+
+    Options of the network that change its arithmetic leave no trace in the tensors, and a network
+    expects the mean and std it was trained with. So both are taken from the card if the network is
+    the same, and mean and std only if the recipe has the defaults.
+
+    Args:
+        recipe: returned as it is if it has no weights, or those of another network.
+        resume: leave it as it is if the file is gone, too: the run's checkpoint has the weights.
+
+    Raises:
+        WeightsError: the file cannot be loaded.
+        ArgumentError: what the recipe says itself does not go with the card's options.
+    """
+    if not recipe.weights or (resume and not Path(recipe.weights).is_file()):
+        return recipe
+    card = read_card(recipe.weights)
+    if card.architecture != recipe.network:
+        return recipe
+    inherited = {key: value for key, value in card.options.items() if key not in GOVERNED}
+    known = card.options.get("backbone", "")
+    if recipe.backbone not in ("", known):  # those of one backbone do not suit another
+        inherited = {k: v for k, v in inherited.items() if not k.startswith("backbone_")}
+    changes: dict[str, Any] = {"network_options": {**inherited, **recipe.network_options}}
+    changes["backbone"] = recipe.backbone or known
+    if (recipe.mean, recipe.std) == (DEFAULTS["mean"], DEFAULTS["std"]):
+        changes |= {"mean": list(card.mean), "std": list(card.std)}
+    return replace(recipe, **changes)
 
 
 def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet) -> list[str]:
@@ -39,9 +76,11 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
         if name in own and own[name].shape == tensor.shape and not name.startswith(outputs)
     }
     if len(matching) < len(loaded) / 2:
+        same = card.architecture == network.architecture
+        hint = "weights with the same options" if same else f"--network {card.architecture}"
         raise WeightsError(
             f"{path} is a {card.architecture} with {len(loaded)} tensors, of which {len(matching)} "
-            f"fit the network to train; pass weights of the same network, or drop --weights"
+            f"fit the {network.architecture} to train; pass {hint}, or drop --weights"
         )
     network.load_state_dict({**own, **matching})
     return sorted(set(own) - set(matching))

@@ -60,7 +60,9 @@ class Recipe:
     )
     num_classes: int = option(0, "expected number of classes; 0: from the data set", above=-1)
     weights: str = option(
-        "", "weights to fine-tune; the classifier is re-initialised if the classes differ"
+        "",
+        "weights to fine-tune, with their network options, mean and std unless others are given; "
+        "the classifier is re-initialised if the classes differ",
     )
     input_height: int = option(0, "input height for inference; 0: from the data set", above=-1)
     input_width: int = option(0, "input width for inference; 0: from the data set", above=-1)

@@ -29,7 +29,7 @@ from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.checkpoint import steps_done
-from bisenet_ros.training.fine_tuning import start_backbone, start_from
+from bisenet_ros.training.fine_tuning import as_in_weights, start_backbone, start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
 from bisenet_ros.training.recipe import Recipe
@@ -95,6 +95,7 @@ def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
         raise ArgumentError("precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true")
     pl.seed_everything(recipe.seed, verbose=False)
     torch.set_float32_matmul_precision("high")
+    recipe = as_in_weights(recipe, resume)
     network = build_network(recipe, len(data.training.labels))
     _check_batch(recipe, network)
     reinitialised: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from xml.etree import ElementTree
 
 from harness import ROOT
@@ -43,7 +44,15 @@ def test_the_policy_is_what_a_running_node_needs(tmp_path, domain, small_weights
         def names(found) -> set[str]:
             return {name for name, _ in found}
 
-        publishes = names(node.get_publisher_names_and_types_by_node("bisenet", "/"))
+        def published() -> set[str]:
+            return names(node.get_publisher_names_and_types_by_node("bisenet", "/"))
+
+        # Discovered one by one; what is never discovered fails below.
+        with contextlib.suppress(AssertionError):
+            rig.peer.spin_until(
+                lambda: allowed("topics", "publish") - published() <= set(OPTIONAL), "topics", 10
+            )
+        publishes = published()
         hears = names(node.get_subscriber_names_and_types_by_node("bisenet", "/"))
         serves = names(node.get_service_names_and_types_by_node("bisenet", "/"))
         for used, kind, right in (

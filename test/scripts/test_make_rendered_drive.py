@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bisenet_ros.demo.pipeline import IMAGE_TOPIC, LABELS_TOPIC
 from bisenet_ros.projection.calibration import Calibration
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.costs import read_costs
@@ -18,6 +19,7 @@ from bisenet_ros.projection.depth_images import decode_compressed
 from bisenet_ros.projection.ground import Grid, GroundTable
 from bisenet_ros.projection.points import LabelledPoints
 from bisenet_ros.projection.pose import Pose
+from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.recordings.rosbag import Bag
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +145,16 @@ def test_the_ground_grid_knows_its_boxes(script: ModuleType, drive: dict[str, li
         assert near[known].mean() > 0.9 if known.any() else True
         met += len(bases)
     assert met > 200
+
+
+def test_the_demo_can_play_and_score_it(script: ModuleType, drive: dict[str, list[Any]]):
+    """Its topics are the demo's, and each image has its labels."""
+    labelled = Drive.open(SHIPPED, IMAGE_TOPIC, LABELS_TOPIC)
+    assert labelled.frames == script.FRAMES
+    for number, (image, truth) in labelled.read({0, 20}).items():
+        assert image.shape == (300, 400, 3)
+        sent = cv2.imdecode(drive[LABELS_TOPIC][number].data, cv2.IMREAD_UNCHANGED)
+        assert truth is not None and np.array_equal(truth, sent)
 
 
 def test_it_is_made_by_the_script(

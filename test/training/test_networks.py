@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from bisenet_ros.checkpoints import load
+from bisenet_ros.checkpoints import ModelCard, load, save
 from bisenet_ros.cli import main
 from bisenet_ros.datasets.checking import check
 from bisenet_ros.errors import ArgumentError, WeightsError
+from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import BACKBONES, NETWORKS, build
 from bisenet_ros.training.export_weights import finish
-from bisenet_ros.training.fine_tuning import start_backbone
+from bisenet_ros.training.fine_tuning import as_in_weights, start_backbone
 from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.run import Data, Prepared, build_network, prepare, splits, train
 
@@ -21,13 +23,14 @@ NARROW = {"backbone_options": {"width": 0.25}}
 # Small enough to train in a second or two; full-size ones go through `selftest`.
 SMALL = {
     "bisenetv2": {"head_width": 32, "auxiliary_width": 8},
-    "bisenetv2-large": {"width": 1, "head_width": 32, "auxiliary_width": 8},
+    "bisenetv2-large": {"width": 1, "depth": 1, "head_width": 32, "auxiliary_width": 8},
     "bisenetv1": {"channels": 32, "backbone_width": 0.25},
     "deeplabv2": {**NARROW},
     "deeplabv3": {**NARROW, "width": 32},
     "deeplabv3plus": {**NARROW, "width": 32, "low_level_width": 12},
     "pspnet": {**NARROW, "width": 32},
 }
+SMALLER = {name: "resnet50" if name == "deeplabv2" else "" for name in SMALL}
 PAPER = {  # what weighs each auxiliary head's loss, and how many there are
     "bisenetv2": (1.0, 4),
     "bisenetv2-large": (1.0, 4),
@@ -58,7 +61,9 @@ def prepared(made: Recipe) -> Prepared:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_loss_falls(folder, tmp_path, name):
-    made = recipe(folder, tmp_path, network=name, network_options=SMALL[name])
+    made = recipe(
+        folder, tmp_path, network=name, network_options=SMALL[name], backbone=SMALLER[name]
+    )
     ready = prepared(made)
     losses: list[float] = []
     train(
@@ -134,6 +139,32 @@ def test_backbone_weights_that_do_not_fit(tmp_path):
         start_backbone(tmp_path / "m.pth", build("bisenetv2", 3))
     with pytest.raises(ArgumentError, match="weights and backbone_weights are both given"):
         Recipe(weights="a", backbone_weights="b")
+
+
+def test_fine_tuning_keeps_the_arithmetic_of_the_weights(folder, tmp_path, capsys):
+    """Options that leave no trace in the tensors, and the normalisation."""
+    path = tmp_path / "w.safetensors"
+    options = {"backbone": "mobilenetv2", "backbone_options": {"padding": "block_input"}}
+    network = build("deeplabv3plus", 19, **options, width=16, align_corners=True)
+    labels = LabelSet(tuple(map(str, range(19))), ((0, 0, 0),) * 19)
+    facts = (asdict(network.config), labels, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), (64, 64))
+    save(path, network, ModelCard("deeplabv3plus", *facts))
+    made = recipe(folder, tmp_path / "run", network="deeplabv3plus", weights=str(path), batch=2)
+    ready = prepared(made)
+    config = ready.module.network.config
+    assert replace(config, num_classes=19) == network.config
+    assert ready.recipe.mean == [0.1, 0.2, 0.3] and ready.recipe.std == [0.5, 0.6, 0.7]
+    assert {name.split(".")[0] for name in ready.reinitialised} == {"classifier"}
+    # What the recipe says itself goes before; another backbone has other options.
+    assert as_in_weights(replace(made, mean=[0.5] * 3)).mean == [0.5] * 3
+    other = as_in_weights(replace(made, network_options={"align_corners": False}))
+    assert not other.config(3).align_corners and other.config(3).width == 16
+    assert as_in_weights(replace(made, backbone="resnet50")).config(3).backbone_options == {}
+    assert as_in_weights(replace(made, weights="gone"), resume=True).weights == "gone"
+    made.write(tmp_path / "recipe.yaml")
+    line = ["--config", str(tmp_path / "recipe.yaml"), "--network", "pspnet", "--out"]
+    assert main(["train", *line, str(tmp_path / "other")]) == 3
+    assert "fit the pspnet to train; pass --network deeplabv3plus" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

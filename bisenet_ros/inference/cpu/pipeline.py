@@ -94,7 +94,10 @@ class CpuPipeline:
             palette, groups = grouping.labels.palette(), grouping.table()
         probable = request.confidence or request.threshold > 0
         mask = self.buffers.lend(shape, np.uint8)
-        planes = np.ascontiguousarray(logits)
+        planes = logits
+        if not logits.flags.c_contiguous:
+            planes = self.buffers.scratch("planes", logits.shape, np.float32)
+            np.copyto(planes, logits)
         probability = classify(planes, mask, self.buffers, probable, groups)
         confidence = overlay = None
         if probability is not None:

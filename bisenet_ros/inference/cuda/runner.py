@@ -80,6 +80,12 @@ class Runner:
         self._batches.move_to_end(count)
         return self._batches[count].images
 
+    def replace(self, network: Callable[[Tensor], Tensor]) -> None:
+        """Run another network of the same input and logits from the next batch on."""
+        self.streams.drain()  # a graph must not be freed while it is running
+        self._batches.clear()
+        self.network, self.fallback = network, ""
+
     def run(self, count: int) -> Tensor:
         """Logits (count, n, *logits_size) of ``images(count)``, in the network's dtype.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from torch import Tensor
 
@@ -82,6 +84,7 @@ class RunnableModel:
         input_step: input sizes are rounded up to multiples of it.
         network: in eval mode, float32; None for an exported model.
         file: the exported model; None for a weights file.
+        path: of the weights file, if it was read from one.
     """
 
     card: ModelCard
@@ -89,3 +92,4 @@ class RunnableModel:
     input_step: int
     network: SegmentationNetwork | None = None
     file: Exported | None = None
+    path: Path | None = None

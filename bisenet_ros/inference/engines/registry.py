@@ -97,6 +97,12 @@ def _onnxruntime_precisions(device: str) -> Precisions:
     return precisions(device)
 
 
+def _start_tensorrt(model: RunnableModel, compute: Compute, size: Size) -> Pipeline:
+    from bisenet_ros.inference.engines.tensorrt import TensorRtPipeline
+
+    return TensorRtPipeline(model, compute, size)
+
+
 def on_cpu(engine: Engine, model: RunnableModel, size: Size) -> Pipeline:
     """The pipeline that processes pixels on the CPU, with any engine."""
     from bisenet_ros.inference.cpu.pipeline import CpuPipeline
@@ -132,5 +138,11 @@ ENGINES = {
         package="onnxruntime",
         extra="onnx",
         reads=".onnx",
+    ),
+    "tensorrt": EngineSpec(
+        "TensorRT: builds a plan at the first start, in the background, and keeps it",
+        on(cuda=("fp16", "fp32")),
+        _start_tensorrt,
+        package="tensorrt",
     ),
 }

@@ -22,15 +22,18 @@ class RunningEngine:
 
     Attributes:
         name: one of ``ENGINES``.
-        compute: device and precision in use.
         why: why this engine was selected, in words.
         pipeline: processes batches.
     """
 
     name: str
-    compute: Compute
     why: str
     pipeline: Pipeline
+
+    @property
+    def compute(self) -> Compute:
+        """Device and precision in use; its ``fallback`` may change while it runs."""
+        return self.pipeline.engine.compute
 
 
 def read_model(path: Path) -> RunnableModel:
@@ -44,7 +47,7 @@ def read_model(path: Path) -> RunnableModel:
         file = reader.read(path)
         return RunnableModel(file.card, file.stride, file.input_step, file=file)
     network, card = load(path)
-    return RunnableModel(card, network.stride, network.input_step, network=network)
+    return RunnableModel(card, network.stride, network.input_step, network=network, path=path)
 
 
 def check(engine: str, device: str, precision: str) -> None:
@@ -84,7 +87,7 @@ def _start(
     compute = resolve_compute(model, name, device, precision)
     pipeline = ENGINES[name].start(model, compute, size)
     log.info("engine %s on %s, %s: %s", name, compute.device, compute.precision, why)
-    return RunningEngine(name, pipeline.engine.compute, why, pipeline)
+    return RunningEngine(name, why, pipeline)
 
 
 def candidates(model: RunnableModel, engine: str, device: str) -> tuple[list[str], str]:

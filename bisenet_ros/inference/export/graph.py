@@ -83,6 +83,33 @@ class ServedNetwork(nn.Module):
         return crop_padding(logits, (height, width), padded)
 
 
+class _Bare(nn.Module):
+    """The folded network alone."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = inference_graph(network).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def network_onnx(network: SegmentationNetwork, size: tuple[int, int]) -> bytes:
+    """The network alone as ONNX, for runtimes that get their input from our own kernels.
+
+    Args:
+        network: in eval mode.
+        size: (height, width), multiples of the network's own.
+
+    Returns:
+        A file whose input is normalised images (N, 3, height, width) and whose output is logits,
+        float32, of any batch size N.
+    """
+    axes = {INPUT: {0: "batch"}, OUTPUT: {0: "batch"}}
+    return _export(_Bare(network), torch.zeros(1, 3, *size), dynamic_axes=axes)
+
+
 def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:
     """The input of a runtime: an exported model's path, or the weights as ONNX for ``size``."""
     if model.file is not None:
@@ -93,17 +120,20 @@ def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:
 
 def to_onnx(served: ServedNetwork, size: tuple[int, int]) -> bytes:
     """The network as an ONNX file for one image of ``size`` (height, width)."""
-    options: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    return _export(served, torch.zeros(1, *size, 3, dtype=torch.uint8))
+
+
+def _export(module: nn.Module, example: Tensor, **more: Any) -> bytes:
+    options: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], **more}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         options["dynamo"] = False  # the newer exporter needs another package for the same file
     file: Any = io.BytesIO()
-    example = torch.zeros(1, *size, 3, dtype=torch.uint8)
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter warns about every size it turns into a constant, which is intended.
         warnings.simplefilter("ignore")
-        torch.onnx.export(served, (example,), file, opset_version=OPSET, **options)
+        torch.onnx.export(module, (example,), file, opset_version=OPSET, **options)
     log.setLevel(level)
     return file.getvalue()

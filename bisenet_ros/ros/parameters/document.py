@@ -19,9 +19,10 @@ from bisenet_ros.ros.parameters.definition import FIELDS, Parameters, expected
 PAGE = """\
 # Parameters of segmentation_node
 
-Set them on the launch line (`name:=value`), or in a copy of
-[config/segment.yaml](../config/segment.yaml) passed as `params_file:=`; launch arguments that are
-given override the file. *live*: can be changed while the node is running (`ros2 param set`).
+Set them in a copy of [config/segment.yaml](../config/segment.yaml) passed as `params_file:=`, or,
+where segment.launch.py has an argument of that name, on the launch line (`name:=value`); launch
+arguments that are given override the file. Without launch: `--ros-args -p name:=value`. *live*: can
+be changed while the node is running (`ros2 param set`).
 
 """
 HEADER = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rcl_interfaces.srv import GetParameters
-from rig import BASE, Rig, image, node_command, status_values
+from rig import BASE, Rig, image, node_command
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -38,7 +38,9 @@ def test_remedies_paths_thresholds_and_clocks(tmp_path, domain, small_weights, m
     rig = Rig(domain, tmp_path, "weights:=$MODELS/own.safetensors", "rate:=0.0", *BASE)
 
     def message() -> str:
-        return status_values(rig.reports[-1], "camera camera")["message"] if rig.reports else ""
+        # Until the node is active there is no status of a camera.
+        found = [s.message for r in rig.reports[-1:] for s in r.status if "camera" in s.name]
+        return found[0] if found else ""
 
     try:
         driver = rig.peer.node.create_publisher(CompressedImage, "/camera/image_raw/compressed", 1)
@@ -68,6 +70,8 @@ def test_remedies_paths_thresholds_and_clocks(tmp_path, domain, small_weights, m
 
 def help_names_every_output(rig: Rig) -> None:
     listed = usage.text()
+    peer = rig.peer.node
+    rig.peer.spin_until(lambda: peer.count_publishers("/bisenet/mask"), "discovery of the outputs")
     found = rig.peer.node.get_publisher_names_and_types_by_node("bisenet", "/")
     outputs = [name for name, _ in found if name.startswith("/bisenet/")]
     for name in outputs:
