@@ -81,7 +81,7 @@ class RecordingOptions:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told of a run while it goes on.
+    """Callbacks of a run in progress.
 
     Attributes:
         on_start: gets the number of frames to come; None where nobody knows.
@@ -113,7 +113,7 @@ def evaluate_recording(
         options: how.
         out: the folder; created if needed.
         facts: further content of metrics.json: ``command``, ``min_miou``.
-        listeners: who is told.
+        listeners: callbacks of the run.
 
     Returns:
         The content of metrics.json.
@@ -179,7 +179,9 @@ def evaluate_source(
 
 
 def _bare_rate(name: str, options: RecordingOptions, predictor: Predictor) -> float:
-    """Frames a second of the model alone, on the first frames; their oddities count once only."""
+    """Frames per second of the model alone, on the first frames; opened anew, so that what is wrong
+    with them is not counted twice.
+    """
     with closing(open_frames(local_copy(name), BagOptions(options.image_topic, ""))) as again:
         return bare_rate(again, predictor, BARE_FRAMES, options.score.batch)
 
@@ -291,7 +293,7 @@ def _figures(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def note_lines(notes: dict[str, Any]) -> list[str]:
-    """What was odd about a recording, as sentences."""
+    """What was unusual about a recording, as sentences."""
     lines = list(notes["warnings"])
     for what in ("images", "labels"):
         count = notes["counts"].get(f"broken_{what}", 0)
