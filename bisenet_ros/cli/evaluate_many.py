@@ -34,7 +34,7 @@ def score_many(asked: Asked, console: Console) -> None:
         try:
             for outcome in _outcomes(asked, work, out):
                 outcomes.append(outcome)
-                _tell(outcome, len(outcomes), len(work), console)
+                _print_outcome(outcome, len(outcomes), len(work), console)
         except KeyboardInterrupt:
             interrupted = True
             if not outcomes:
@@ -69,7 +69,7 @@ def _outcomes(asked: Asked, work: list[RecordingTask], out: Path) -> Iterator[Ou
     return many.score_here(work, out)
 
 
-def _tell(outcome: Outcome, done: int, total: int, console: Console) -> None:
+def _print_outcome(outcome: Outcome, done: int, total: int, console: Console) -> None:
     figures = outcome.figures
     if outcome.error is not None:
         text = f"error: {outcome.error}"
