@@ -42,16 +42,19 @@ def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[Path]:
             is not writable.
     """
     if not first_process():
+        out.mkdir(parents=True, exist_ok=True)  # it may come before the first process does
         yield out
         return
     make_folder(out, "--out")
     with (out / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ArgumentError(
                 f"--out {out} is in use by another training; wait for it, or pass another folder"
             ) from error
+        except OSError:
+            pass  # a file system without locks
         check_unused(out, resume, overwrite)
         if overwrite:
             _clear(out)
