@@ -24,13 +24,14 @@ NODES := test/ros test/cli/test_demo.py test/cli/test_replay.py
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-nodes test-rest test-jazzy gpu clean
+.PHONY: help setup demo test mutants test-nodes test-rest test-jazzy gpu clean
 
 help:
 	@echo "make setup        create the virtual environment in $(VENV)"
 	@echo "make demo         play the sample drive through the node; results in out/demo/"
 	@echo "make test         run all tests, ruff, mypy and the import contracts"
 	@echo "make test-jazzy   run the node's tests against ROS 2 Jazzy, in $(JAZZY)"
+	@echo "make mutants      plant small mistakes and see which ones no test notices; takes hours"
 	@echo "make gpu          check and measure the GPU of this machine, in its own Python"
 	@echo "make clean        remove the environment, build products and caches"
 
@@ -57,6 +58,12 @@ test-rest: $(STAMP)
 
 test-jazzy: $(JAZZY)/.setup
 	$(JAZZY)/bin/python -m pytest test/ros test/cli
+
+# MODULES=statistics,losses runs those alone; scripts/mutants.py lists them.
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+		--no-build-isolation -e '.[mutants]'
+	nice -n 19 $(BIN)/python scripts/mutants.py $(MODULES:%=--modules %)
 
 # The machine's own Python, which has the torch that fits its GPU: GPU="--minutes 9 --data PATH".
 gpu:

@@ -47,6 +47,8 @@ EXTRAS = {
     "viewer": ["rerun-sdk"],
     "fleet": ["fsspec", "ray"],  # recordings at URLs, scored on a cluster
     "triton": ["triton>=3.6"],  # comes with PyTorch's CUDA builds for PCs, not with Jetson's
+    # Plants mistakes to see whether the tests notice: `make mutants`.
+    "mutants": ["mutmut"],
     "test": [
         "hypothesis",
         "import-linter",

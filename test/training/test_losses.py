@@ -144,3 +144,36 @@ def test_class_weights_may_be_given_or_none():
 def test_wrong_class_weights_are_refused(kind):
     with pytest.raises(ArgumentError, match="class_weights"):
         class_weights(kind, SHARES)
+
+
+def test_the_defaults_are_those_of_the_paper_and_the_recipe():
+    ohem = OhemCrossEntropy()
+    assert math.exp(-ohem.limit) == pytest.approx(0.7) and ohem.kept == 1 / 16
+    assert ohem.weight is None and CrossEntropy().weight is None
+    assert (Dice().activation, Dice().smooth) == ("softmax", 1.0)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy, lambda weight: OhemCrossEntropy(weight=weight)])
+def test_class_weights_follow_the_module_but_stay_out_of_checkpoints(loss):
+    made = loss(torch.ones(3))
+    assert made.state_dict() == {}
+    assert made.double().weight.dtype == torch.float64
+    assert [name for name, _ in made.named_buffers()] == ["weight"]
+
+
+def test_the_losses_of_a_sum_are_its_modules():
+    made = Sum(CrossEntropy(torch.ones(4)), Dice())
+    assert len(list(made.children())) == 1 and len(list(made.modules())) == 4
+    logits, labels = batch(3)
+    parts = [float(loss(logits, labels).detach()) for loss in made.losses]
+    assert float(made(logits, labels).detach()) == pytest.approx(sum(parts))
+
+
+def test_ohem_weighs_hard_pixels_by_their_class():
+    logits = torch.zeros(1, 2, 1, 4)  # every pixel as uncertain as the other
+    labels = torch.tensor([[[0, 0, 1, 255]]])
+    weight = torch.tensor([1.0, 5.0])
+    assert float(OhemCrossEntropy(0.9, 1.0, weight)(logits, labels)) == pytest.approx(math.log(2))
+    sure = torch.tensor([[[[9.0, 9.0, 9.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]]]])
+    found = float(OhemCrossEntropy(0.7, 0.0, weight)(sure, labels))  # only the wrong one is hard
+    assert found == pytest.approx(9.0, abs=1e-3)

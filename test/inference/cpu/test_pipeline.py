@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bisenet_ros.inference import OutputRequest, Segmenter
 
@@ -83,3 +84,15 @@ def test_cameras_that_change_size_get_new_buffers(segmenter):
         result = segmenter([image], request=EVERYTHING)[0]
         assert result.mask.shape == (side, 2 * side)
         assert result.overlay.shape == (side, 2 * side, 3)
+
+
+def test_a_probability_that_equals_the_threshold_is_enough(segmenter, monkeypatch):
+    pipeline = segmenter.engine.pipeline
+    logits = torch.zeros(1, 3, 8, 8)
+    logits[:, 2] = -1e4  # which leaves exactly a half for each of the others
+    monkeypatch.setattr(pipeline.engine, "forward", lambda *_: logits)
+    (image,) = pictures(1, (40, 60))
+    for threshold, unlabelled in ((0.5, False), (np.nextafter(np.float32(0.5), 1), True)):
+        request = OutputRequest(confidence=True, threshold=float(threshold))
+        result = segmenter([image], "rgb", request)[0]
+        assert (result.mask == (255 if unlabelled else 0)).all()

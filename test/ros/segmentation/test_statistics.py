@@ -82,6 +82,35 @@ def test_irregular_stamps_a_loop_and_few_frames_say_nothing_of_losses():
     assert [s.lost_share(3.3) for s in (irregular, looped, few)] == [0.0, 0.0, 0.0]
 
 
+def test_the_period_is_that_of_the_shortest_steps():
+    """Of a camera that loses most frames, few steps are as long as its period."""
+    statistics = CameraStatistics(0.0)
+    stamp = 1000.0
+    for i in range(100):
+        stamp += 0.02 if i % 5 == 0 else 0.04  # a fifth of the steps lost nothing
+        statistics.received(i / 25, stamp)
+    assert statistics.lost_share(4.0) == pytest.approx(80 / 180, abs=0.01)
+
+
+def test_percentiles_of_ages_are_those_their_names_say():
+    statistics = CameraStatistics(0.0)
+    for i in range(101):
+        statistics.received(1.0)
+        statistics.published(1.0, i / 1000, dict.fromkeys(STAGES, float(i)), late=False)
+    report = statistics.report(1.0)
+    assert [report[f"frame_age_ms_p{p}"] for p in (50, 95, 99)] == pytest.approx([50, 95, 99])
+    assert report["forward_ms_p50"] == 50.0
+
+
+def test_an_age_beyond_a_day_is_a_foreign_clock():
+    statistics = CameraStatistics(0.0)
+    for age, offset in ((0.01, 0.0), (86_400.0, 0.0), (86_401.0, 86_401.0), (-1e9, -1e9)):
+        statistics.received(1.0)
+        statistics.published(1.0, age, {}, late=False)
+        assert statistics.clock_offset == offset
+    assert statistics.report(1.0)["frame_age_ms_p99"] <= 86_400_000
+
+
 def fed(seconds: float = 10.0, fps: float = 10.0, served: float = 1.0) -> CameraStatistics:
     statistics = CameraStatistics(0.0)
     for i in range(int(seconds * fps)):
@@ -134,6 +163,96 @@ def test_warnings_are_reported():
     assert camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "wrong type").level == WARN
     status = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0, "wrong type")
     assert status.level == STALE and "wrong type" in status.message
+
+
+def test_messages_and_values_are_exact():
+    quiet = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0)
+    assert (quiet.message, quiet.hardware_id) == ("no image yet", "bisenet_ros")
+    found = values(quiet)
+    assert (found["target_fps"], found["lost_share"], found["received"]) == ("15.000", "0.000", "0")
+    assert found["frame_age_ms_p50"] == "nan" and found["last_reject_reason"] == ""
+    warned = camera_status("n", "c", CameraStatistics(0.0), 1.0, 15.0, 2.0, "wrong type")
+    assert warned.message == "no image yet; wrong type"
+    statistics = CameraStatistics(0.0)
+    statistics.received(1.0)
+    statistics.rejected("too small")
+    late = camera_status("n", "c", statistics, 3.5, 15.0, 2.0)
+    assert late.level == STALE and late.message == "no image for 2.5 s"
+    assert values(late)["last_reject_reason"] == "too small"
+    at_the_limit = camera_status("n", "c", statistics, 3.0, 15.0, 2.0)
+    assert at_the_limit.level == WARN  # exactly stale_after is not yet too long
+    assert at_the_limit.message == "publishing masks at 0.0 Hz, expected 0.3"
+    good = camera_status("n", "c", fed(), 9.95, 15.0, 2.0)
+    assert good.message == "publishing masks at 10.0 Hz"
+    off = camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "", False)
+    assert off.message == "disabled by ~/enable"
+    assert camera_status("n", "c", fed(), 9.95, 15.0, 2.0, "wrong type").message == "wrong type"
+
+
+def test_just_nine_tenths_of_the_rate_is_enough():
+    statistics = CameraStatistics(0.0)
+    for i in range(100):
+        statistics.received(i / 10)
+        if i % 10:  # nine of ten
+            statistics.published(i / 10, 0.0, {}, late=False)
+        else:
+            statistics.superseded()
+    report = statistics.report(9.95)
+    assert report["output_fps"] == 0.9 * report["input_fps"]
+    assert camera_status("n", "c", statistics, 9.95, 0.0, 2.0).level == OK
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "message"),
+    [
+        (ModelFacts(), OK, "running"),
+        (ModelFacts(active=False), OK, "inactive"),
+        (ModelFacts(active=False, enabled=False), OK, "inactive"),
+        (ModelFacts(enabled=False), OK, "disabled by ~/enable"),
+        (ModelFacts(fallback="on the CPU", enabled=False), WARN, "on the CPU"),
+        (ModelFacts(failures=4, last_failure="x"), WARN, "the last inference failed: x"),
+        (ModelFacts(failures=5, last_failure="x"), ERROR, "5 consecutive inferences failed: x"),
+        (
+            ModelFacts(worker_alive=False, failures=9),
+            ERROR,
+            "the inference thread has ended; deactivate and activate the node",
+        ),
+    ],
+)
+def test_what_the_model_status_says(facts, level, message):
+    status = model_status("eyes", facts)
+    assert (status.name, status.level, status.message) == ("eyes: model", level, message)
+
+
+def test_model_values_are_passed_on():
+    assert values(model_status("n", ModelFacts({"device": "cpu"}))) == {"device": "cpu"}
+
+
+def test_windows_end_where_they_say():
+    window = Window(0.0)
+    window.add(1.0, 7.0)
+    assert window.values(1.0 + WINDOW - 0.01) == [7.0]
+    assert window.values(1.0 + WINDOW) == []
+    window.add(7.0)
+    assert window.values(7.0) == [0.0]
+    window.add(7.0, 3.0)  # the same moment is not a jump back
+    assert window.values(7.0) == [0.0, 3.0]
+    assert window.percentiles(7.0, 0, 100) == [0.0, 3.0]
+    before = Window(5.0)
+    before.add(4.0, 1.0)
+    assert before.values(4.0) == [1.0] and before.rate(4.5) == pytest.approx(2.0)
+
+
+def test_steps_of_a_camera_that_stood_still_or_paused_do_not_count():
+    for step, counted in ((0.0, 0), (-1.0, 0), (1.99, 8), (2.0, 0)):
+        statistics = CameraStatistics(0.0)
+        for i in range(9):
+            statistics.received(0.01 * i, 1000 + step * i)
+        assert len(statistics._steps.values(0.1)) == counted
+    unset = CameraStatistics(0.0)
+    for i in range(9):
+        unset.received(0.01 * i)  # a driver that sets no stamps
+    assert unset._steps.values(0.1) == []
 
 
 def test_a_disabled_node_is_not_late():
