@@ -50,7 +50,7 @@ def score_many(asked: Asked, console: Console) -> None:
         if asked.values["json"] is not None:
             write_json(asked.values["json"], summary)
     console.print(f"mIoU over all labelled pixels: {percent(summary['miou'], 2)}", highlight=False)
-    console.print(str(out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     if summary["partial"]:
         console.print("interrupted: what was scored is kept, and marked as partial")
         raise typer.Exit(INTERRUPTED)

@@ -178,5 +178,5 @@ def _score(
             {**known, **facts},
             Listeners(bar.start, bar, on_scored),
         )
-    console.print(str(out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     return metrics

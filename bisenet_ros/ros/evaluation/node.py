@@ -36,39 +36,12 @@ from bisenet_ros.recordings.node_outputs import Recording, label_set
 from bisenet_ros.ros import messages, qos
 from bisenet_ros.ros.evaluation.bag_report import PlayedBag, write_report
 from bisenet_ros.ros.evaluation.label_topics import LabelWatch, label_topics
+from bisenet_ros.ros.evaluation.parameters import PARAMETERS
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 from bisenet_ros.ros.usage import Entry, usage
 from bisenet_ros.system.atomic_files import make_folder, write_json
 from bisenet_ros.system.paths import expanded
 
-PARAMETERS: dict[str, tuple[Any, str]] = {
-    "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
-    "labels_topic": (
-        "/camera/labels",
-        "true ids, mono8: Image on this topic, or PNG on its /compressed topic; empty: none",
-    ),
-    "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
-    "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
-    "diagnostics": (True, "keep the latest diagnostics"),
-    "out": ("", "output folder for metrics.json, written at the end; empty: log only"),
-    "record": ("", "output folder for masks, overlays and diagnostics; empty: none"),
-    "expected_frames": (
-        0,
-        "images sent to the node under test, to report how many it did not receive; 0: unknown",
-    ),
-    "bag": (
-        "",
-        "the bag that is played: at the end its masks are scored as `evaluate --bag` scores a "
-        "model, into `out`; empty: live scores only",
-    ),
-    "bag_image_topic": ("", "camera of the masks, in the bag; empty: the only one"),
-    "bag_label_topic": ("", "its labels, in the bag; empty: the only ones"),
-    "require_score": (False, "end with exit code 1 if no mask could be scored"),
-    "stop_after_idle": (
-        0.0,
-        "exit after this many seconds without a mask or label, once one arrived; 0: never",
-    ),
-}
 SUMMARY = (
     "Scores the masks of a running node against labels with the same header stamps, until SIGINT, "
     "SIGTERM or stop_after_idle."
