@@ -44,6 +44,8 @@ from bisenet_ros.ros.replay_plan import (
     stepper_arguments,
 )
 
+REPORT_TIMEOUT_S = "3600"  # the scorer writes its report after the signal that ends it
+
 
 def generate_launch_description() -> LaunchDescription:
     """Build the description; the node's own arguments come from the included file."""
@@ -117,10 +119,13 @@ def scorer(chosen: dict[str, str], node: str, plan: ReplayPlan, options: dict) -
                 "label_names_topic": f"{node}/labels",
                 "labels_topic": chosen["labels_topic"],
                 "out": chosen["out"],
+                "bag": "" if is_true(chosen["loop"]) else str(plan.bag),
+                "bag_image_topic": plan.topic,
+                "bag_label_topic": plan.labels,
                 "expected_frames": 0 if is_true(chosen["loop"]) else plan.images,
                 "require_score": bool(chosen["labels_topic"]),
                 "use_sim_time": True,
             }
         ],
-        **options,
+        **{**options, "sigterm_timeout": REPORT_TIMEOUT_S, "sigkill_timeout": REPORT_TIMEOUT_S},
     )

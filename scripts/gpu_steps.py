@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from gpu_context import Context, scratch  # noqa: E402
+from gpu_training import throughput, training  # noqa: E402
 
 from bisenet_ros.benchmark.frames import jpegs_in  # noqa: E402
 from bisenet_ros.errors import BisenetError  # noqa: E402
@@ -51,49 +49,6 @@ PACKAGES = (
 EVERYTHING = OutputRequest(confidence=True, overlay=True)
 # Largest share of mask pixels that may differ from float32 on the CPU.
 LIMITS = {"fp32": 0.0005, "fp16": 0.005, "bf16": 0.005}
-
-
-@dataclass
-class Context:
-    """What a step is given.
-
-    Attributes:
-        result: the file to write.
-        minutes: how long it may take.
-        dry_run: on the CPU, as small as can be.
-        work, data: folders of the training run and of CamVid.
-        found: what has been measured so far.
-    """
-
-    result: Path
-    minutes: float
-    dry_run: bool
-    work: Path
-    data: Path | None
-    found: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        return "cpu" if self.dry_run else "cuda"
-
-    @property
-    def precisions(self) -> tuple[str, ...]:
-        """Those to compare."""
-        return ("fp32",) if self.dry_run else ("fp32", "fp16", "bf16")
-
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """A size, or a small one of the same shape in a dry run."""
-        return (max(32, height // 8), max(32, width // 8)) if self.dry_run else (height, width)
-
-    def count(self, number: int, dry: int = 2) -> int:
-        """How often, or how often in a dry run."""
-        return dry if self.dry_run else number
-
-    def note(self, **figures: Any) -> None:
-        """Add to the result and write it."""
-        self.found.update(figures)
-        self.result.write_text(json.dumps(self.found))
 
 
 def environment(context: Context) -> None:
@@ -260,13 +215,6 @@ def measured(context: Context, folder: Path, **changes: Any) -> dict[str, Any]:
     return run(BenchmarkPlan(**plan), lambda what: print(what, flush=True))
 
 
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="gpu-steps-") as folder:
-        yield Path(folder)
-
-
 def benchmark(context: Context) -> None:
     """512×1024 from 720×1280 in every precision, each in turn with the usual pipeline."""
     with scratch() as folder:
@@ -378,102 +326,6 @@ def resident_mb() -> float:
     if not path.exists():
         return 0.0
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def throughput(context: Context) -> None:
-    """Images a second in training, crops of 512×1024, by batch size."""
-    with scratch() as folder:
-        for batch in (2,) if context.dry_run else (8, 16, 32):
-            rates = train_for(context, folder / f"run{batch}", batch)
-            context.note(**{f"batch_{batch}": {"images_per_s": rates[-1] if rates else None}})
-
-
-def train_for(context: Context, out: Path, batch: int) -> list[float]:
-    """Train some steps on drawn shapes; images a second as they were reported."""
-    from bisenet_ros.datasets.checking import check
-    from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import Data, prepare, splits, train
-
-    height, width = (64, 64) if context.dry_run else (512, 1024)
-    steps = context.count(40)
-    recipe = Recipe(
-        dataset="shapes",
-        data=str(out.parent / "shapes"),
-        out=str(out),
-        iterations=steps,
-        validate_every=steps,
-        batch=batch,
-        crop_height=height,
-        crop_width=width,
-        workers=0 if context.dry_run else min(8, os.cpu_count() or 1),
-        device=context.device,
-        precision="32-true" if context.dry_run else "bf16-mixed",
-    )
-    if context.dry_run:
-        from bisenet_ros.datasets.synthetic_shapes import draw
-
-        draw(Path(recipe.data), 4, 2, (64, 96))
-    found = splits(recipe)
-    out.mkdir(parents=True)
-    rates: list[float] = []
-    prepared = prepare(recipe, Data(*found, *(check(one) for one in found)))
-    train(prepared, on_progress=lambda f: rates.append(f["images_per_s"]) if "step" in f else None)
-    return rates
-
-
-def training(context: Context) -> None:
-    """The long recipe, for as long as there is time; called again, it continues exactly."""
-    import lightning.pytorch as pl
-
-    from bisenet_ros.datasets.checking import check
-    from bisenet_ros.training.export_weights import finish
-    from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import Data, prepare, splits, train
-    from bisenet_ros.training.run_folder import LAST, claimed
-
-    deadline = time.monotonic() + 60 * context.minutes
-
-    class StopInTime(pl.Callback):
-        """Ends the slice after the last validation, and checkpoint, that fits."""
-
-        begun = time.monotonic()
-
-        def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-            took, self.begun = time.monotonic() - self.begun, time.monotonic()
-            trainer.should_stop = time.monotonic() + 1.3 * took > deadline
-
-    out = context.work / ("dry-run" if context.dry_run else "camvid_long")
-    changes: dict[str, Any] = {"out": str(out), "data": str(context.data or "")}
-    if context.dry_run:
-        changes |= {"dataset": "shapes", "data": str(out / "data"), "num_classes": 0}
-        changes |= {"device": "cpu", "precision": "32-true", "iterations": 2, "validate_every": 1}
-        changes |= {"batch": 2, "crop_height": 64, "crop_width": 64, "workers": 0}
-        changes |= {"input_height": 64, "input_width": 96, "auxiliary_weight": 0.0}
-        changes |= {"class_weights": "log"}
-        if not (out / "data").exists():
-            from bisenet_ros.datasets.synthetic_shapes import draw
-
-            draw(out / "data", 4, 2, (64, 96))
-    recipe = Recipe.read(ROOT / "config/train/camvid_long.yaml", changes)
-    resume = (out / LAST).is_file()
-    found = splits(recipe)
-    data = Data(*found, *(check(one) for one in found))
-    with claimed(out, resume, overwrite=not resume):
-        recipe.write(out / "recipe.yaml")
-        prepared = prepare(recipe, data, resume)
-        history: list[float] = []
-
-        def on_progress(figures: dict[str, float]) -> None:
-            if "val_miou" in figures:
-                history.append(round(figures["val_miou"], 4))
-                context.note(validations=history, resumed=resume)
-            else:
-                context.found |= {"step": figures["step"], "of": recipe.iterations}
-
-        trainer = train(prepared, resume, on_progress=on_progress, callbacks=[StopInTime()])
-        context.note(step=trainer.global_step, of=recipe.iterations)
-        path, scores = finish(prepared, "make gpu", str(trainer.strategy.root_device))
-    context.note(weights=str(path), **scores)
 
 
 STEPS = {

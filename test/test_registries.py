@@ -147,6 +147,10 @@ def test_a_network_and_an_engine_of_ones_own_go_through_every_command(
     rows = json.loads(figures.read_text())["rows"]
     assert [row["engine"] for row in rows] == ["eager", "toy-engine", "torch"]
 
+    assert main(["networks", "--network", "toy"]) == 0
+    line = ["--network", "toy", "--engine", "toy-engine", "--engine", "torch"]
+    assert main(["selftest", *line]) == 0
+
     if ENGINES["onnxruntime"].installed:
         exported = tmp_path / "toy.onnx"
         assert main(["export", str(exported), "--weights", str(weights)]) == 0

@@ -34,7 +34,7 @@ def score_many(asked: Asked, console: Console) -> None:
         try:
             for outcome in _outcomes(asked, work, out):
                 outcomes.append(outcome)
-                _tell(outcome, len(outcomes), len(work), console)
+                _print_outcome(outcome, len(outcomes), len(work), console)
         except KeyboardInterrupt:
             interrupted = True
             if not outcomes:
@@ -50,7 +50,7 @@ def score_many(asked: Asked, console: Console) -> None:
         if asked.values["json"] is not None:
             write_json(asked.values["json"], summary)
     console.print(f"mIoU over all labelled pixels: {percent(summary['miou'], 2)}", highlight=False)
-    console.print(str(out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     if summary["partial"]:
         console.print("interrupted: what was scored is kept, and marked as partial")
         raise typer.Exit(INTERRUPTED)
@@ -69,7 +69,7 @@ def _outcomes(asked: Asked, work: list[RecordingTask], out: Path) -> Iterator[Ou
     return many.score_here(work, out)
 
 
-def _tell(outcome: Outcome, done: int, total: int, console: Console) -> None:
+def _print_outcome(outcome: Outcome, done: int, total: int, console: Console) -> None:
     figures = outcome.figures
     if outcome.error is not None:
         text = f"error: {outcome.error}"

@@ -185,7 +185,7 @@ def _score_one(asked: Asked, console: Console) -> None:
         )
         if asked.values["json"] is not None:
             write_json(asked.values["json"], metrics)
-    console.print(str(asked.out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(asked.out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     _end_if_partial(metrics, asked, console)
     least = asked.values["min_miou"]
     if least is not None and require_truth(metrics, "--min-miou") < least:
@@ -222,7 +222,7 @@ def _compare(asked: Asked, console: Console) -> None:
             )
         if asked.values["json"] is not None:
             write_json(asked.values["json"], metrics)
-    console.print(str(asked.out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(asked.out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     _end_if_partial(metrics, asked, console)
     check_bars(metrics, asked.values["min_miou"], asked.values["fail_if_worse"])
 

@@ -106,7 +106,7 @@ def predict(
     shared.print_notes(run.notes)
     rate = run.frames / run.seconds if run.seconds else 0.0
     console.print(f"{run.frames} frames, {rate:.1f} frames/s", highlight=False)
-    console.print(", ".join(summary["outputs"]), highlight=False, soft_wrap=True)
+    console.print(", ".join(summary["outputs"]), highlight=False, markup=False, soft_wrap=True)
     if run.partial:
         console.print(f"interrupted: what was done is kept, and marked partial in {SUMMARY}")
         raise typer.Exit(INTERRUPTED)

@@ -99,7 +99,7 @@ def _camera(bag: Path, name: str | None) -> tuple[str, int]:
     """The topic to play, with its transport, found as ``evaluate`` finds it, and its messages.
 
     Raises:
-        DataError: the bag cannot be read or is of ROS 1, or the topic cannot be told.
+        DataError: the bag cannot be read or is of ROS 1, or the choice of topic is not unique.
     """
     from bisenet_ros.recordings.bag_frames import BagFrames, BagOptions
 
@@ -178,5 +178,5 @@ def _score(
             {**known, **facts},
             Listeners(bar.start, bar, on_scored),
         )
-    console.print(str(out / "report.html"), highlight=False, soft_wrap=True)
+    console.print(str(out / "report.html"), highlight=False, markup=False, soft_wrap=True)
     return metrics

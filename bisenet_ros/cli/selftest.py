@@ -36,7 +36,7 @@ def selftest(
         list[str] | None,
         typer.Option(
             help=f"only this one; may be repeated: {', '.join(ENGINES)}; all that are installed "
-            f"unless given, but for {', '.join(SLOW)}, which takes minutes"
+            f"and run on a CPU unless given, but for {', '.join(SLOW)}, which takes minutes"
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="write what was found to this file")] = None,
@@ -107,9 +107,9 @@ def _table(rows: list[Row], engines: list[str]) -> Table:
     """One row each; all are of the same kind."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    own = ("loss", "reloaded") if rows[0].kind == "network" else ("from source",)
-    titles = (rows[0].kind, *own, *engines, "s", "")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    own = ("loss", "reloaded") if rows[0].kind == "network" else ("error",)
+    titles = (rows[0].kind, *own, *engines, "")
     for index, title in enumerate(titles):
         last = index == len(titles) - 1
         table.add_column(title, justify="right" if index and not last else "left", no_wrap=True)
@@ -120,7 +120,6 @@ def _table(rows: list[Row], engines: list[str]) -> Table:
             row.name,
             *((losses, reloaded) if row.kind == "network" else (_error(row.source_error),)),
             *(_error(row.engines.get(name)) for name in engines),
-            f"{row.seconds:.0f}",
             "differs" if row.failures else "agrees",
         )
     return table

@@ -98,7 +98,7 @@ def _stream(
     if not web:
         return stack.enter_context(viewers.window())
     stream, address = stack.enter_context(viewers.web(port))
-    console.print(f"open {address}", highlight=False, soft_wrap=True)
+    console.print(f"open {address}", highlight=False, markup=False, soft_wrap=True)
     return stream
 
 
@@ -125,7 +125,7 @@ def _show(
     stream.flush()
     print_notes(run.notes)
     if where[2] is not None:
-        console.print(str(where[2]), highlight=False, soft_wrap=True)
+        console.print(str(where[2]), highlight=False, markup=False, soft_wrap=True)
     if where[0] and not run.partial:
         console.print("Ctrl-C ends the server", highlight=False)
         _wait_for_interrupt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -86,12 +87,7 @@ def web(port: int) -> Iterator[tuple[Any, str]]:
     finally:
         if stream is not None:
             stream.disconnect()
-        server.terminate()
-        try:
-            server.wait(5.0)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        _end(server)
 
 
 @contextlib.contextmanager
@@ -101,6 +97,15 @@ def file(path: Path) -> Iterator[Any]:
 
     with saved(path) as stream:
         yield stream
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server and the program that it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, sign)  # it leads its own session
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(5.0)
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,12 +109,48 @@ class Segmenter:
         """
         if not len(images):
             return []
+        return self.engine.pipeline(images, *self._checked(images, order, request))
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether :meth:`submit` returns before the batch is done: with our pipeline on a GPU."""
+        return hasattr(self.engine.pipeline, "submit") and self.compute.device.type == "cuda"
+
+    def submit(
+        self,
+        images: Sequence[np.ndarray],
+        order: str | Sequence[str] = "rgb",
+        request: OutputRequest | Sequence[OutputRequest] = MASK_ONLY,
+    ) -> Any:
+        """Start a batch of at least one image, as by a call; two may be under way at once.
+
+        Only where :attr:`overlaps` is true. The images may be changed after it has returned.
+
+        Returns:
+            A ticket for :meth:`collect`; tickets are collected in the order they were given out.
+        """
+        pipeline: Any = self.engine.pipeline
+        return pipeline.submit(images, *self._checked(images, order, request))
+
+    def collect(self, ticket: Any) -> list[Result]:
+        """Wait for a batch; one result per image, in order."""
+        pipeline: Any = self.engine.pipeline
+        results: list[Result] = pipeline.collect(ticket)
+        return results
+
+    def _checked(
+        self,
+        images: Sequence[np.ndarray],
+        order: str | Sequence[str],
+        request: OutputRequest | Sequence[OutputRequest],
+    ) -> tuple[list[str], list[OutputRequest]]:
+        """Channel order and request of each image, everything checked."""
         orders = _per_image(order, len(images), str)
         requests = _per_image(request, len(images), OutputRequest)
         for image, image_order, asked in zip(images, orders, requests, strict=True):
             _check_image(image, image_order)
             self._check_request(asked)
-        return self.engine.pipeline(images, orders, requests)
+        return orders, requests
 
     def warm_up(self, batch: int = 1) -> None:
         """Run on 1 to ``batch`` images, so that the first real frames are not delayed.

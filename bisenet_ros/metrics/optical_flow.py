@@ -39,7 +39,7 @@ class FlowMethod:
     """
 
     preset: str = "fast"
-    max_side: int = 512
+    max_side: int = 320
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

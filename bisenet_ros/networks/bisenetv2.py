@@ -25,11 +25,12 @@ MULTIPLE = 32  # the deepest stage is at 1/32, so sides must be multiples of it
 # Upper limits: a file that exceeds them is broken or hostile, and would exhaust the memory.
 LIMITS = {
     "num_classes": 4096,
-    "width": 16,
     "depth": 64,
     "head_width": 16384,
     "auxiliary_width": 16384,
 }
+WIDTHS = (0.125, 16.0)  # factors on channel counts
+CHANNEL_STEP = 8  # channel counts are multiples of it, which convolution kernels run best
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class BiSeNetV2Config:
 
     Attributes:
         num_classes: channels of the logits.
-        width: the paper's α, a factor on every channel count.
+        width: the paper's α, a factor on every channel count; may be a fraction, and channel
+            counts are then rounded to multiples of 8.
         depth: the paper's d, a factor on the number of gather-and-expansion layers per stage.
         head_width: channels inside the segmentation head.
+        detail_width, semantic_width: a factor of its own for that branch; 0 for ``width``. What the
+            aggregation puts out is as wide as the detail branch.
         aggregation: upsampling inside the guided aggregation layer: ``nearest``, ``bilinear``
             (align_corners=False) or ``bilinear_aligned`` (align_corners=True).
         aggregation_bias: give the 1×1 convolutions of the aggregation a bias (mmsegmentation).
@@ -51,9 +55,11 @@ class BiSeNetV2Config:
     """
 
     num_classes: int
-    width: int = 1
+    width: float = 1
     depth: int = 1
     head_width: int = 1024
+    detail_width: float = 0
+    semantic_width: float = 0
     aggregation: str = "nearest"
     aggregation_bias: bool = False
     auxiliary: bool = True
@@ -72,6 +78,19 @@ class BiSeNetV2Config:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise ValueError(f"{name} is {value!r}; expected an integer from 1 to {most}")
+        low, high = WIDTHS
+        for name in ("width", "detail_width", "semantic_width"):
+            value = getattr(self, name)
+            if name != "width" and value == 0 and not isinstance(value, bool):
+                continue
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high:g}")
+
+    def channels(self, branch: str, at_width_1: int) -> int:
+        """Channels of a layer of the ``detail`` or the ``semantic`` branch."""
+        factor = getattr(self, f"{branch}_width") or self.width
+        return max(CHANNEL_STEP, CHANNEL_STEP * round(at_width_1 * factor / CHANNEL_STEP))
 
 
 @dataclass(frozen=True)
@@ -82,7 +101,7 @@ class BiSeNetV2LargeConfig(BiSeNetV2Config):
     branch, which gives 22.6 M parameters and 105.7 G multiply-adds at 512×1024 (118.5 published).
     """
 
-    width: int = 2
+    width: float = 2
     depth: int = 3
     head_width: int = 2048
 
@@ -108,20 +127,19 @@ class BiSeNetV2(SegmentationNetwork):
     def __init__(self, config: BiSeNetV2Config) -> None:
         super().__init__()
         self.config = config
-        channels = 16 * config.width
-        self.detail = DetailBranch(config.width)
-        self.segment = SemanticBranch(config.width, config.depth)
-        self.bga = GuidedAggregation(
-            128 * config.width, config.aggregation, config.aggregation_bias
-        )
-        self.head = Head(128 * config.width, config.head_width, config.num_classes)
+        fine, merged = (config.channels("detail", count) for count in (64, 128))
+        c2, c3, c4, c5 = (config.channels("semantic", count) for count in (16, 32, 64, 128))
+        self.detail = DetailBranch(fine, merged)
+        self.segment = SemanticBranch((c2, c3, c4, c5), config.depth)
+        self.bga = GuidedAggregation(merged, c5, config.aggregation, config.aggregation_bias)
+        self.head = Head(merged, config.head_width, config.num_classes)
         if config.auxiliary:
             middle, n = config.auxiliary_width, config.num_classes
             expanded = config.auxiliary_head == "expanded"
-            self.aux2 = Head(channels, middle, n, expansion=4 if expanded else None)
-            self.aux3 = Head(2 * channels, middle, n, expansion=8 if expanded else None)
-            self.aux4 = Head(4 * channels, middle, n, expansion=16 if expanded else None)
-            self.aux5_4 = Head(8 * channels, middle, n, expansion=32 if expanded else None)
+            self.aux2 = Head(c2, middle, n, expansion=4 if expanded else None)
+            self.aux3 = Head(c3, middle, n, expansion=8 if expanded else None)
+            self.aux4 = Head(c4, middle, n, expansion=16 if expanded else None)
+            self.aux5_4 = Head(c5, middle, n, expansion=32 if expanded else None)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
@@ -155,9 +173,8 @@ class BiSeNetV2Large(BiSeNetV2):
 class DetailBranch(nn.Module):
     """Wide and shallow (section 3.1): 3, H, W → 128, H/8, W/8."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, c1: int, c2: int) -> None:
         super().__init__()
-        c1, c2 = 64 * width, 128 * width
         self.S1 = nn.Sequential(ConvBNReLU(3, c1, stride=2), ConvBNReLU(c1, c1))
         self.S2 = nn.Sequential(
             ConvBNReLU(c1, c1, stride=2), ConvBNReLU(c1, c1), ConvBNReLU(c1, c1)
@@ -173,14 +190,14 @@ class DetailBranch(nn.Module):
 class SemanticBranch(nn.Module):
     """Narrow and deep (section 3.2); returns the four stages and the context embedding."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, channels: tuple[int, int, int, int], depth: int) -> None:
         super().__init__()
-        c = 16 * width
-        self.S1S2 = Stem(c)
-        self.S3 = _stage(c, 2 * c, 2 * depth)
-        self.S4 = _stage(2 * c, 4 * c, 2 * depth)
-        self.S5_4 = _stage(4 * c, 8 * c, 4 * depth)
-        self.S5_5 = ContextEmbedding(8 * c)
+        c2, c3, c4, c5 = channels
+        self.S1S2 = Stem(c2)
+        self.S3 = _stage(c2, c3, 2 * depth)
+        self.S4 = _stage(c3, c4, 2 * depth)
+        self.S5_4 = _stage(c4, c5, 4 * depth)
+        self.S5_5 = ContextEmbedding(c5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x2 = self.S1S2(x)  # 16, H/4, W/4
@@ -272,17 +289,18 @@ class ContextEmbedding(nn.Module):
 class GuidedAggregation(nn.Module):
     """Bilateral guided aggregation (section 3.3, figure 6): → 128, H/8, W/8."""
 
-    def __init__(self, channels: int, aggregation: str, bias: bool = False) -> None:
+    def __init__(self, c: int, semantic: int, aggregation: str, bias: bool = False) -> None:
         super().__init__()
-        c = channels
         self.aggregation = aggregation
         self.left1 = nn.Sequential(*conv_bn(c, c, groups=c), nn.Conv2d(c, c, 1, bias=bias))
         self.left2 = nn.Sequential(
             *conv_bn(c, c, stride=2),
             nn.AvgPool2d(3, stride=2, padding=1),
         )
-        self.right1 = nn.Sequential(*conv_bn(c, c))
-        self.right2 = nn.Sequential(*conv_bn(c, c, groups=c), nn.Conv2d(c, c, 1, bias=bias))
+        self.right1 = nn.Sequential(*conv_bn(semantic, c))
+        self.right2 = nn.Sequential(
+            *conv_bn(semantic, semantic, groups=semantic), nn.Conv2d(semantic, c, 1, bias=bias)
+        )
         self.conv = nn.Sequential(*conv_bn(c, c), nn.ReLU(inplace=True))
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:

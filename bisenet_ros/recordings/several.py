@@ -39,7 +39,7 @@ def _of_one(name: str) -> list[str]:
         # Without bags it is a folder of images, which is one recording.
         return [str(bag) for bag in inside] or [name]
     if path.exists() or not glob.has_magic(name):
-        return [name]  # whether it exists is told when it is opened
+        return [name]  # opening it reports whether it exists
     matches = sorted((Path(match) for match in glob.glob(name, recursive=True)), key=_order)
     bags = [match for match in matches if is_bag(match)]
     if bags:

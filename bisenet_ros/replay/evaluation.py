@@ -21,6 +21,7 @@ from bisenet_ros.recordings.frame_stream import (
     read_chosen,
 )
 from bisenet_ros.recordings.media_frames import open_frames
+from bisenet_ros.recordings.remote import local_copy
 from bisenet_ros.replay.frame_scores import FIGURES, TIMES, FrameRecords
 from bisenet_ros.replay.label_files import label_coding
 from bisenet_ros.replay.model import ModelOptions, inference_facts, weights_facts
@@ -64,7 +65,7 @@ class RecordingOptions:
     bare: bool = False
 
     def open(self, name: str, labels: LabelSet) -> FrameSource:
-        """Open a recording for a model with these classes; close it afterwards.
+        """Open a recording at a path or a URL for a model with these classes; close it later.
 
         Raises:
             ArgumentError: topics are chosen in something that is not a bag.
@@ -72,7 +73,7 @@ class RecordingOptions:
         """
         coding, warnings = label_coding(labels, self.label_colours)
         options = BagOptions(self.image_topic, self.label_topic, coding, self.max_dt_s)
-        source = open_frames(name, options)
+        source = open_frames(local_copy(name), options)
         for text in warnings:
             source.notes.warn(text)
         return source
@@ -80,7 +81,7 @@ class RecordingOptions:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told of a run while it goes on.
+    """Callbacks of a run in progress.
 
     Attributes:
         on_start: gets the number of frames to come; None where nobody knows.
@@ -112,7 +113,7 @@ def evaluate_recording(
         options: how.
         out: the folder; created if needed.
         facts: further content of metrics.json: ``command``, ``min_miou``.
-        listeners: who is told.
+        listeners: callbacks of the run.
 
     Returns:
         The content of metrics.json.
@@ -178,8 +179,10 @@ def evaluate_source(
 
 
 def _bare_rate(name: str, options: RecordingOptions, predictor: Predictor) -> float:
-    """Frames a second of the model alone, on the first frames; their oddities count once only."""
-    with closing(open_frames(name, BagOptions(options.image_topic, ""))) as again:
+    """Frames per second of the model alone, on the first frames; opened anew, so that what is wrong
+    with them is not counted twice.
+    """
+    with closing(open_frames(local_copy(name), BagOptions(options.image_topic, ""))) as again:
         return bare_rate(again, predictor, BARE_FRAMES, options.score.batch)
 
 
@@ -218,7 +221,7 @@ def _page(
     strip: Filmstrip,
 ) -> str:
     found = scored.scores
-    worst, unstable = found.worst(), found.most_unstable() if found.stability else []
+    worst, unstable = found.worst(), found.most_unstable()
     shown, seen = show_frames(source, predictor, found.records, [*worst, *unstable])
     data = RecordingReportData(
         metrics=metrics,
@@ -290,7 +293,7 @@ def _figures(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def note_lines(notes: dict[str, Any]) -> list[str]:
-    """What was odd about a recording, as sentences."""
+    """What was unusual about a recording, as sentences."""
     lines = list(notes["warnings"])
     for what in ("images", "labels"):
         count = notes["counts"].get(f"broken_{what}", 0)

@@ -15,7 +15,6 @@ import numpy as np
 
 from bisenet_ros.errors import BisenetError, DataError
 from bisenet_ros.metrics.confusion import defined, per_class, scores
-from bisenet_ros.recordings.remote import local_copy
 from bisenet_ros.recordings.several import short_names
 from bisenet_ros.replay.evaluation import RecordingOptions, evaluate_recording
 from bisenet_ros.replay.model import ModelOptions
@@ -97,9 +96,8 @@ class Scorer:
         try:
             if self._options != task.model:
                 self._model, self._options = task.model.load(), task.model
-            path = local_copy(task.name)
             metrics = evaluate_recording(
-                str(path), self._model, task.options, self.out / task.folder, task.facts
+                task.name, self._model, task.options, self.out / task.folder, task.facts
             )
         except BisenetError as error:
             return Outcome(task, error=str(error))

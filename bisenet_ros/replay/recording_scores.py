@@ -14,7 +14,7 @@ from bisenet_ros.metrics.calibration import Calibration
 from bisenet_ros.metrics.confusion import Scores, defined, per_class, scores
 from bisenet_ros.metrics.optical_flow import FlowMethod
 from bisenet_ros.metrics.percentiles import percentiles
-from bisenet_ros.metrics.ranking import highest, instability, lowest
+from bisenet_ros.metrics.ranking import MIN_GAP_S, highest, instability, lowest
 from bisenet_ros.metrics.stability import MAX_GAP_S, FramePair, Stability, StabilityScores
 from bisenet_ros.metrics.video_consistency import VideoConsistency
 from bisenet_ros.recordings.frame_stream import RecordedFrame
@@ -67,11 +67,18 @@ class RecordingScores:
 
     def worst(self, count: int = 8) -> list[int]:
         """Places of the frames with the lowest mIoU, lowest first, at least 1 s apart."""
-        return lowest(self.records.column("miou"), self.records.column("stamp_ns"), count)
+        stamps = self.records.column("stamp_ns")
+        return lowest(self.records.column("miou"), stamps, count, self._gap_s)
 
     def most_unstable(self, count: int = 8) -> list[int]:
         """Places of the most suspicious frames, at least 1 s apart."""
-        return highest(self.instability, self.records.column("stamp_ns"), count)
+        stamps = self.records.column("stamp_ns")
+        return highest(self.instability, stamps, count, self._gap_s)
+
+    @property
+    def _gap_s(self) -> float:
+        """Least distance of frames worth looking at; those that no clock connects need none."""
+        return MIN_GAP_S if self.stability is not None else 0.0
 
     def figures(self) -> dict[str, Any]:
         """Everything but the single frames as JSON values, with None where one is undefined.

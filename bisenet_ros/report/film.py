@@ -131,7 +131,7 @@ class Film:
             write_video(self._part, frames, self.rate, PRESET, KEYFRAMES)
         except BaseException as error:  # reported in the thread that adds frames
             self._error = error
-            for _ in frames:  # whoever adds must not wait for a queue that nobody empties
+            for _ in frames:  # add() must not wait for a full queue
                 pass
 
     def _unwritable(self, error: BaseException) -> DataError:

@@ -142,17 +142,20 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             (percent(metrics["boundary_f"]), "boundary F"),
         ]
         found += [] if error is None else [(percent(error), "calibration error")]
+    live = metrics.get("live")
     if steady:
         found.append((percent(steady["temporal_consistency"]), "temporal consistency"))
-        found.append((percent(steady["flicker"], 2), "flicker"))
-    if len(found) < 6 and steady:
-        found.append((percent(steady["disagreement"], 1), "differs from the frame before"))
-    live = metrics.get("live")
     if live is not None:
+        played = live.get("frames_played")
+        count = str(live["masks"]) if played is None else f"{live['masks']} / {played}"
         found.append((number(live["age_ms_p50"], 0, "ms"), "age of a mask, median"))
-        found.append((f"{live['masks']} / {live['frames_played']}", "masks / frames played"))
-    found += [(percent(confidence), "mean confidence"), (rate, "frames per second")]
-    found.append((str(metrics["frames"]), "frames"))
+        found.append((count, "masks" if played is None else "masks / frames played"))
+    if steady:
+        found.append((percent(steady["flicker"], 2), "flicker"))
+        found.append((percent(steady["disagreement"], 1), "differs from the frame before"))
+    if confidence is not None:
+        found.append((percent(confidence), "mean confidence"))
+    found += [(rate, "frames per second"), (str(metrics["frames"]), "frames")]
     return found[:6]
 
 

@@ -19,8 +19,12 @@ SLOW = ("compile",)  # takes minutes; run if it is named
 
 
 def installed_engines() -> list[str]:
-    """The engines that run unless others are named."""
-    return [name for name, spec in ENGINES.items() if spec.installed and name not in SLOW]
+    """The engines that run unless others are named: those installed that run on a CPU."""
+    return [
+        name
+        for name, spec in ENGINES.items()
+        if name not in SLOW and spec.installed and spec.precisions("cpu")
+    ]
 
 
 def check_engines(row: Row, weights: Path, engines: list[str], size: tuple[int, int]) -> None:

@@ -12,13 +12,12 @@ import torch
 from bisenet_ros.checkpoints import ModelCard, load_network, save
 from bisenet_ros.checkpoints.convert import preset_labels
 from bisenet_ros.networks import SegmentationNetwork, TrainingOutput, build
+from bisenet_ros.networks.layers import round_up
 from bisenet_ros.selftest.engines import check_engines
 from bisenet_ros.selftest.row import Row
 from bisenet_ros.training.losses import CrossEntropy, with_auxiliary
-from bisenet_ros.training.optimisation import optimiser
-from bisenet_ros.training.recipe import Recipe
 
-SIZE = (64, 96)  # of the training images and of the engines' input
+SIZE = (64, 96)  # of all images, rounded up to what the network takes
 STEPS, BATCH = 2, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -49,42 +48,50 @@ def check_network(name: str, folder: Path, engines: list[str]) -> Row:
             labels=labels,
             mean=MEAN,
             std=STD,
-            resolution=SIZE,
+            resolution=size_for(network),
             command="python -m bisenet_ros selftest",
         )
         path = save(folder / f"{name}.safetensors", network, card)
-        images, _ = examples(len(labels))
+        images, _ = examples(network)
         with torch.inference_mode():
             again = load_network(path)(images)
             row.reloaded = float((again - network(images)).abs().max())
         row.expect(row.reloaded == 0, f"logits of the loaded file differ by {row.reloaded:.1e}")
     if not row.failures:
         with row.checking("engines"):
-            check_engines(row, path, engines, SIZE)
+            check_engines(row, path, engines, size_for(network))
     return row
 
 
 def train(network: SegmentationNetwork) -> list[float]:
     """The losses of ``STEPS`` steps on the same batch, auxiliary heads included."""
-    images, labels = examples(network.config.num_classes)
-    steps = optimiser(network, Recipe(network=network.architecture, learning_rate=1e-3))
+    images, labels = examples(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     loss, losses = CrossEntropy(), []
     network.train()
     for _ in range(STEPS):
         output: torch.Tensor | TrainingOutput = network(images)
         head, auxiliary = with_auxiliary(loss, output, labels)
         total = head + network.auxiliary_weight * auxiliary
-        steps.zero_grad()
+        optimiser.zero_grad()
         total.backward()
-        steps.step()
+        optimiser.step()
         losses.append(float(total.detach()))
     return losses
 
 
-def examples(num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+def examples(network: SegmentationNetwork) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised images (N, 3, H, W) and labels (N, H, W): blocks whose colour is their class."""
     random = np.random.default_rng(0)
-    blocks = random.integers(0, num_classes, (BATCH, SIZE[0] // 16, SIZE[1] // 16))
-    labels = torch.from_numpy(blocks.repeat(16, axis=1).repeat(16, axis=2))
-    colours = torch.from_numpy(random.standard_normal((num_classes, 3))).float()
-    return colours[labels].permute(0, 3, 1, 2).contiguous(), labels
+    height, width = size_for(network)
+    classes = network.config.num_classes
+    blocks = random.integers(0, classes, (BATCH, -(-height // 16), -(-width // 16)))
+    labels = torch.from_numpy(blocks.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width])
+    colours = torch.from_numpy(random.standard_normal((classes, 3))).float()
+    return colours[labels].permute(0, 3, 1, 2).contiguous(), labels.contiguous()
+
+
+def size_for(network: SegmentationNetwork) -> tuple[int, int]:
+    """(height, width) of the network's images."""
+    height, width = (round_up(side, network.multiple) for side in SIZE)
+    return height, width

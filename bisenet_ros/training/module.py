@@ -15,6 +15,7 @@ from bisenet_ros.metrics.confusion import scores
 from bisenet_ros.networks import SegmentationNetwork, upsample
 from bisenet_ros.networks.layers import channels_last, crop_padding, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
+from bisenet_ros.training.distillation import Teacher, divergence
 from bisenet_ros.training.losses import with_auxiliary
 from bisenet_ros.training.optimisation import optimiser, schedule
 from bisenet_ros.training.recipe import Recipe
@@ -34,6 +35,7 @@ class SegmentationModule(pl.LightningModule):
         size: (height, width) that images are resized to for validation, as for inference;
             multiples of the network's ``input_step``.
         num_classes: number of classes.
+        teacher: to learn from besides the labels.
     """
 
     mean: Tensor
@@ -46,9 +48,11 @@ class SegmentationModule(pl.LightningModule):
         recipe: Recipe,
         size: tuple[int, int],
         num_classes: int,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self._teacher = (teacher,)  # in a tuple, and so neither trained, averaged nor saved
         if recipe.channels_last:
             channels_last(network)
         for module in network.modules():
@@ -71,14 +75,25 @@ class SegmentationModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, labels = batch
         with torch.autocast(images.device.type, enabled=False):
-            images = self.normalise(self.photometric(images.float() / 255).clamp(0, 1))
-        output = self.network(images)
+            plain = self.photometric(images.float() / 255).clamp(0, 1)
+            normalised = self.normalise(plain)
+        output = self.network(normalised)
         head, auxiliary = with_auxiliary(self.loss, output, labels)
         logits = output if isinstance(output, Tensor) else output.logits
         distributed = world()[0] > 1
         self.log("loss", head, sync_dist=distributed)
         self.log("accuracy", accuracy(logits, labels), sync_dist=distributed)
-        return head + self.auxiliary_weight * auxiliary
+        total = head + self.auxiliary_weight * auxiliary
+        (teacher,) = self._teacher
+        if teacher is None:
+            return total
+        apart = divergence(logits, teacher(plain), self.recipe.distill_temperature)
+        self.log("divergence", apart, sync_dist=distributed)
+        return total + self.recipe.distill_weight * apart
+
+    def on_fit_start(self) -> None:
+        for teacher in filter(None, self._teacher):
+            teacher.to(self.device)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, labels = batch

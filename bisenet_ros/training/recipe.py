@@ -108,6 +108,9 @@ class Recipe:
         "weight of each auxiliary head's loss; -1: as in the paper, 0: no auxiliary heads",
         above=-1.0000001,
     )
+    teacher: str = option("", "weights of a larger network of the same classes to learn from, too")
+    distill_weight: float = option(1.0, "weight of the divergence from the teacher", above=-1e-9)
+    distill_temperature: float = option(2.0, "divides both networks' logits for it", above=0)
     dropout: float = option(0.1, "dropout probability in the heads", above=-1e-9)
     # Optimisation
     iterations: int = option(1600, "optimiser steps", above=0)

@@ -29,6 +29,7 @@ from bisenet_ros.networks.layers import round_up
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.checkpoint import steps_done
+from bisenet_ros.training.distillation import Teacher
 from bisenet_ros.training.fine_tuning import as_in_weights, start_backbone, start_from
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum
 from bisenet_ros.training.module import SegmentationModule
@@ -114,7 +115,9 @@ def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
     step = network.input_step
     size = (round_up(resolution[0], step), round_up(resolution[1], step))
     loss = build_loss(recipe, data.counted.shares)
-    module = SegmentationModule(network, loss, recipe, size, len(data.training.labels))
+    labels = data.training.labels
+    teacher = Teacher(recipe.teacher, labels) if recipe.teacher else None
+    module = SegmentationModule(network, loss, recipe, size, len(labels), teacher)
     return Prepared(recipe, data, module, reinitialised, resolution)
 
 

@@ -105,6 +105,7 @@ def test_the_browser_shows_the_drive_on_this_machine_only(bag, small_weights, tm
             browser.close()
         child.send_signal(signal.SIGINT)
         assert child.wait(20) == 130
+        assert listening(ports) == set()
         assert "ERROR" not in log.read_text() and "Traceback" not in log.read_text()
     finally:
         if child.poll() is None:

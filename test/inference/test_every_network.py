@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.checkpoints import ModelCard, load, save
-from bisenet_ros.cli import main
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.inference import OutputRequest, Segmenter
 from bisenet_ros.inference.cuda.pipeline import CudaPipeline
@@ -55,8 +53,8 @@ RUNS = [
     *(
         (case, engine)
         for case in CASES
-        for engine in ENGINES
-        if engine != "compile" and case not in ("deeplabv3 xception", "deeplabv3plus mobilenetv2")
+        for engine in ("torch", "openvino", "onnxruntime")  # "compile" takes a minute each
+        if case not in ("deeplabv3 xception", "deeplabv3plus mobilenetv2")
     ),
     ("deeplabv3 xception", "torch"),  # large
     ("deeplabv3plus mobilenetv2", "torch"),
@@ -216,22 +214,3 @@ def test_deeplab_in_int8(files, tmp_path):
     found = Segmenter(out, device="cpu")
     assert found.compute.precision == "int8" and found.input_size == (64, 96)
     assert found([picture(90, 130)])[0].mask.shape == (90, 130)
-
-
-def test_benchmark_takes_one_whose_input_is_rounded_up_further(files, tmp_path):
-    figures = tmp_path / "b.json"
-    line = [
-        "--weights",
-        str(files["deeplabv2 ceil"]),
-        "--engine",
-        "torch",
-        "--size",
-        "60x90",
-        "--pairs",
-        "1",
-    ]
-    line += ["--camera", "60x80", "--device", "cpu", "--precision", "fp32", "--json", str(figures)]
-    assert main(["benchmark", *line]) == 0
-    ours = json.loads(figures.read_text())["rows"][-1]
-    assert ours["mask_disagreement"] < 0.005
-    assert ours["size"] == "64x96"

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 import seeded  # noqa: E402
 
 from bisenet_ros.networks import SegmentationNetwork, build  # noqa: E402
+from bisenet_ros.networks.layers import round_up  # noqa: E402
 
 FILE = Path(__file__).parent / "data" / "deeplab_pins.npz"
 CLASSES = 5
@@ -42,7 +43,14 @@ V3 = {"width": 64, "auxiliary": False}
 V3PLUS = {"width": 64, "low_level_width": 12}
 PSP = {"width": 128, "auxiliary": False}
 OS8 = {"output_stride": 8}
+NO_HEADS = {"auxiliary": False}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    # What CoinCheung and mmsegmentation have is compared with theirs; they have none of these.
+    "bisenetv2-large": ("bisenetv2-large", {"head_width": 64, **NO_HEADS}),
+    "bisenetv2-large shallow": ("bisenetv2-large", {"head_width": 64, "depth": 1, **NO_HEADS}),
+    "bisenetv2 deep": ("bisenetv2", {"head_width": 64, "depth": 2, **NO_HEADS}),
+    "bisenetv1 resnet50": ("bisenetv1", {"backbone": "resnet50", "channels": 32, **NO_HEADS}),
+    "bisenetv1 half": ("bisenetv1", {"backbone_width": 0.5, "channels": 32, **NO_HEADS}),
     "deeplabv2": ("deeplabv2", narrow(first_block_dilation="own", stride_on="1x1")),
     "deeplabv2 rates": (
         "deeplabv2",
@@ -112,7 +120,13 @@ def network(case: str) -> SegmentationNetwork:
 def answer(built: SegmentationNetwork) -> np.ndarray:
     """All logits for the seeded images."""
     with torch.no_grad():
-        return built(seeded.images(*SIZE)).numpy()
+        return built(seeded.images(*size(built))).numpy()
+
+
+def size(built: SegmentationNetwork) -> tuple[int, int]:
+    """``SIZE``, rounded up to what the network takes."""
+    height, width = (round_up(side, built.multiple) for side in SIZE)
+    return height, width
 
 
 def sample(logits: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def test_names_are_those_of_published_checkpoints():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"num_classes": 0}, {"aggregation": "cubic"}, {"width": 1.5}, {"depth": -1}]
+    "changes", [{"num_classes": 0}, {"aggregation": "cubic"}, {"width": 0.1}, {"depth": -1}]
 )
 def test_options_out_of_range_are_refused_by_name(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
@@ -142,3 +142,30 @@ def test_padding_repeats_the_last_row_and_column(size):
 
 def test_upsampling_takes_height_before_width():
     assert upsample(torch.zeros(1, 2, 3, 4), (24, 40)).shape == (1, 2, 24, 40)
+
+
+def test_branches_have_widths_of_their_own_in_multiples_of_eight():
+    config = BiSeNetV2Config(5, width=0.8, detail_width=0.6, head_width=64)
+    assert [config.channels("detail", c) for c in (64, 128)] == [40, 80]
+    assert [config.channels("semantic", c) for c in (16, 32, 64, 128)] == [16, 24, 48, 104]
+    network = BiSeNetV2(config)
+    assert network.detail.S3[2].conv.weight.shape[:2] == (80, 80)
+    assert network.segment.S5_5.conv_last.conv.weight.shape[:2] == (104, 104)
+    assert network.bga.right1[0].weight.shape[:2] == (80, 104)
+    assert network.bga.right2[2].weight.shape[:2] == (80, 104)
+    images = torch.randn(2, 3, 64, 96)
+    output = network(images)
+    assert output.logits.shape == (2, 5, 8, 12) and len(output.auxiliary) == 4
+    small = network.for_inference()
+    assert small(images).shape == (2, 5, 8, 12)
+    wide = BiSeNetV2(BiSeNetV2Config(5)).for_inference()
+    assert sum(p.numel() for p in small.parameters()) < 0.5 * sum(
+        p.numel() for p in wide.parameters()
+    )
+
+
+@pytest.mark.parametrize("name", ["width", "detail_width", "semantic_width"])
+@pytest.mark.parametrize("value", [-1, 17, float("nan"), "1", True, None])
+def test_widths_that_make_no_sense(name, value):
+    with pytest.raises(ValueError, match=f"^{name} is .*expected a number from 0.125 to 16"):
+        BiSeNetV2Config(3, **{name: value})

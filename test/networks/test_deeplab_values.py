@@ -26,7 +26,7 @@ def test_each_case_is_kept(kept):
 def test_values_are_the_kept_ones(case, kept):
     network = deeplab_pins.network(case)
     logits = deeplab_pins.answer(network)
-    height, width = deeplab_pins.SIZE
+    height, width = deeplab_pins.size(network)
     if "ceil" not in case and "original" not in case:
         assert logits.shape[2:] == (height // network.stride, width // network.stride)
     assert deeplab_pins.difference(logits, kept[case]) < TOLERANCE
@@ -106,6 +106,9 @@ def test_mistakes_show(case, mistake, kept):
 # An option, and another value of it under which the same weights load.
 OPTIONS = [
     ("deeplabv2", {"rates": [24, 18, 12, 6]}),
+    ("bisenetv2-large", {"aggregation": "bilinear"}),
+    ("bisenetv2-large", {"aggregation": "bilinear_aligned"}),
+    ("bisenetv1 resnet50", {"fusion": "conv_bn_relu"}),
     ("deeplabv3 os8", {"backbone_options": {"width": 0.25, "first_block_dilation": "own"}}),
     ("deeplabv3", {"aspp_concatenation": "pooling_first"}),
     ("deeplabv3", {"output_stride": 8}),

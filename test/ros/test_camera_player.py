@@ -407,3 +407,33 @@ def test_original_stamps_need_a_bag(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "a.png"), picture(0))
     line = refused(str(tmp_path), "--stamps", "original", code=2)
     assert "has no recorded stamps; use --stamps fresh" in line
+
+
+def test_in_lockstep_a_frame_waits_for_the_answer_to_the_one_before(
+    start: Start, peer: Peer, tmp_path: Path
+):
+    bag = write_drive(tmp_path / "bag", frames=4)
+    answers = peer.node.create_publisher(Image, "/mask", ALL)
+    images = peer.collect(Image, "/cam/image_raw", ALL)
+    result = tmp_path / "played.json"
+    process = start(
+        player(bag, "--lockstep", "/mask", "--lockstep-timeout", "1.5", "--clock", "50")
+        + ["--wait-for-subscribers", "1", "--json", str(result)]
+    )
+    for count in (1, 2, 3):
+        peer.spin_until(lambda: len(images) == count, f"frame {count}")  # noqa: B023
+        if count < 3:  # the third is not answered: the player goes on after a while
+            peer.spin_for(0.2)  # its next frame would be due after 50 ms
+            assert len(images) == count
+            answers.publish(Image(height=1, width=1, step=1, header=images[-1].header))
+    peer.spin_until(lambda: len(images) == 4, "the frame after the one without an answer")
+    answers.publish(Image(height=1, width=1, step=1, header=images[-1].header))
+    finished(process, peer)
+    played = json.loads(result.read_text())
+    assert stamps_of(images) == [50 * S + i * S // 20 for i in range(4)]
+    assert (played["frames_played"], played["unserved"]) == (4, 1)
+
+
+def test_lockstep_and_a_rate_contradict_each_other(start: Start, peer: Peer):
+    process = start(player(DRIVE, "--lockstep", "/mask", "--rate", "5"))
+    assert "--lockstep" in finished(process, peer, code=2)

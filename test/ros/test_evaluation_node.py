@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import signal
 from array import array
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from bag_formats import write_rosbag2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from drives import PERIOD, START, drive, scene
 from harness import Peer, Process, python_module
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -19,7 +23,12 @@ from std_msgs.msg import String
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.metrics.confusion import confusion_matrix, scores
+from bisenet_ros.recordings.bag_frames import BagFrames, BagOptions
+from bisenet_ros.recordings.frame_stream import Selection
+from bisenet_ros.recordings.label_decoding import LabelCoding
 from bisenet_ros.recordings.node_outputs import Recording
+from bisenet_ros.replay.predictor import FunctionPredictor
+from bisenet_ros.replay.score import ScoreOptions, score
 from bisenet_ros.ros.evaluation.label_topics import LabelWatch, label_topics
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 
@@ -272,3 +281,34 @@ def test_a_parameter_of_the_wrong_type_is_refused_in_one_line(start):
     assert process.wait() == 2
     assert "stop_after_idle" in process.output and "expected a float" in process.output
     assert "Traceback" not in process.output
+
+
+def test_the_masks_of_a_bag_are_scored_as_evaluate_scores_a_model(
+    start: Callable[..., Process], peer: Peer, tmp_path: Path
+):
+    bag = write_rosbag2(tmp_path / "drive", drive(4))
+    stamps = [START + index * PERIOD for index in range(4)]
+    masks = [(scene(i)[0][..., 2] // 86).astype(np.uint8) for i in range(4)]
+    out = tmp_path / "out"
+    labels = "/cam/labels"
+    process = start(evaluation_node(out=str(out), bag=str(bag), labels_topic=labels))
+    sender = Sender(peer)
+    peer.spin_until(lambda: "ready: " in process.output, "the node to be ready")
+    peer.spin_until(sender.masks.get_subscription_count, "the subscription")
+    for stamp, mask in list(zip(stamps, masks, strict=True))[:3]:  # the last one is lost
+        sender.masks.publish(image(stamp, mask))
+    sender.masks.publish(image(7, masks[0]))  # of no image in the bag
+    peer.spin_until(
+        lambda: len(list(out.glob(".unfinished-*/masks/*.png"))) == 4, "four recorded masks"
+    )
+    assert process.stop() == 0, process.output
+    found = json.loads((out / "metrics.json").read_text())
+    assert (found["frames"], found["masks"], found["live"]["masks"]) == (3, 4, 4)
+    options = BagOptions(coding=LabelCoding(len(LABELS)))
+    model = FunctionPredictor(LABELS, lambda bgr, _: ((bgr[..., 2] // 86).astype(np.uint8), None))
+    with closing(BagFrames(bag, options)) as source:
+        offline = score(source, model, ScoreOptions(Selection(limit=3))).figures()
+    for key in ("miou", "confusion", "stability", "boundary_f", "labelled_frames"):
+        assert found[key] == offline[key]  # to the last digit
+    files = ["frames.csv", "metrics.json", "overlay.mp4", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == files

@@ -122,6 +122,26 @@ def test_a_replay_loses_no_frame_and_scores(
     assert metrics["masks"] == metrics["scored"] == FRAMES and metrics["never_received"] == 0
     assert "rviz2 is not installed" in process.output
     assert "Traceback" not in process.output
+    check_report(bag.parent / "out", metrics)
+
+
+def check_report(out: Path, metrics: dict) -> None:
+    """The files are those of evaluate --bag."""
+    files = ["frames.csv", "metrics.json", "overlay.mp4", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == files
+    assert metrics["frames"] == metrics["live"]["masks"] == FRAMES
+    assert metrics["miou"] == metrics["live"]["miou"]
+    assert metrics["stability"]["pairs"] == FRAMES - 1
+
+
+def test_a_stepped_replay_needs_no_ros2_command(start: Start, small_weights: Path, bag: Path):
+    given = {"bag": str(bag), "weights": str(small_weights), "device": "cpu", "engine": "torch"}
+    given |= {"out": str(bag.parent / "out"), "rate_factor": "0"}
+    process = launch(start, file="replay", **given)
+    assert process.wait(90) == 0, process.output
+    metrics = json.loads((bag.parent / "out/metrics.json").read_text())
+    check_report(bag.parent / "out", metrics)
+    assert "Traceback" not in process.output
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from bisenet_ros.checkpoints.convert.conversion import IncompleteError
 from bisenet_ros.checkpoints.convert.keys import some
 from bisenet_ros.checkpoints.convert.placing import COUNTER, place, take
 from bisenet_ros.checkpoints.convert.reading import read
-from bisenet_ros.checkpoints.convert.torchvision import detect_backbone
+from bisenet_ros.checkpoints.convert.torchvision import BACKBONES, detect_backbone
 from bisenet_ros.errors import WeightsError
 
 
@@ -23,12 +23,17 @@ def read_backbone(
 
     Args:
         path: what ``torch.save`` wrote of its state dict, or safetensors.
-        backbone: ``resnet18``, ``resnet50``, ``resnet101`` or ``mobilenetv2``.
+        backbone: one of ``torchvision.BACKBONES``.
         names: the backbone's ``state_dict``; only names and shapes are looked at.
 
     Raises:
         WeightsError: one line: the file is not such a checkpoint, or does not fit exactly.
     """
+    if backbone not in BACKBONES:
+        raise WeightsError(
+            f"{path}: torchvision has no {backbone}; expected a network on one of "
+            f"{', '.join(BACKBONES)}: choose another backbone, or start without"
+        )
     checkpoint = read(path)
     match = detect_backbone(checkpoint.tensors)
     if match is None or match.architecture != backbone:

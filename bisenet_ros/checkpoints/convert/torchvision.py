@@ -14,6 +14,7 @@ NAME = "torchvision"
 CLASSIFIER = "classifier.4.weight"
 # By the blocks of the third stage, and whether they have three convolutions.
 RESNETS = {(2, False): "resnet18", (6, True): "resnet50", (23, True): "resnet101"}
+BACKBONES = (*RESNETS.values(), "mobilenetv2")  # whose classifiers torchvision has
 
 
 def aspp_rules(prefix: str) -> tuple[Rule, ...]:

@@ -7,7 +7,9 @@ robot driving with a labelled camera.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,33 +34,14 @@ from bisenet_ros.inference.image_encodings import view_raw
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 from bisenet_ros.ros import messages, qos
+from bisenet_ros.ros.evaluation.bag_report import PlayedBag, write_report
 from bisenet_ros.ros.evaluation.label_topics import LabelWatch, label_topics
+from bisenet_ros.ros.evaluation.parameters import PARAMETERS
 from bisenet_ros.ros.evaluation.scorer import ScoredFrame, Scorer
 from bisenet_ros.ros.usage import Entry, usage
 from bisenet_ros.system.atomic_files import make_folder, write_json
 from bisenet_ros.system.paths import expanded
 
-PARAMETERS: dict[str, tuple[Any, str]] = {
-    "mask_topic": ("/bisenet/mask", "masks to score: sensor_msgs/Image, mono8"),
-    "labels_topic": (
-        "/camera/labels",
-        "true ids, mono8: Image on this topic, or PNG on its /compressed topic; empty: none",
-    ),
-    "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
-    "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
-    "diagnostics": (True, "keep the latest diagnostics"),
-    "out": ("", "output folder for metrics.json, written at the end; empty: log only"),
-    "record": ("", "output folder for masks, overlays and diagnostics; empty: none"),
-    "expected_frames": (
-        0,
-        "images sent to the node under test, to report how many it did not receive; 0: unknown",
-    ),
-    "require_score": (False, "end with exit code 1 if no mask could be scored"),
-    "stop_after_idle": (
-        0.0,
-        "exit after this many seconds without a mask or label, once one arrived; 0: never",
-    ),
-}
 SUMMARY = (
     "Scores the masks of a running node against labels with the same header stamps, until SIGINT, "
     "SIGTERM or stop_after_idle."
@@ -78,6 +61,10 @@ class EvaluationNode(Node):
         self.parameters = {name: self._declare(name) for name in PARAMETERS}
         self.out = self._folder("out")
         record = self._folder("record")
+        self.bag = PlayedBag.of(self.parameters)
+        self._scratch: Path | None = None
+        if self.bag is not None and record is None and self.out is not None:
+            record = self._scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.out))
         self.recording = None if record is None else Recording(record)
         if self.recording is not None:
             self.recording.prepare("record")
@@ -271,7 +258,9 @@ class EvaluationNode(Node):
                 "never_received": never,
                 "publishers": self.rivals,
             }
-            write_json(file, {**self.scorer.report(self.labels), **facts})
+            live = {**self.scorer.report(self.labels), **facts}
+            write_json(file, live)
+            self._write_report(live)
         self.get_logger().info(self.summary())
         if never:
             total = self.parameters["expected_frames"]
@@ -282,6 +271,27 @@ class EvaluationNode(Node):
             self.get_logger().warning(f"masks without a label: {why}")
         if self.parameters["require_score"] and not self.scorer.scored:
             raise BarNotMet(f"no mask was scored: {why or 'none arrived'}")
+
+    def _write_report(self, live: dict[str, Any]) -> None:
+        """Score the masks against the bag, if one is played; what goes wrong is logged."""
+        if self.bag is None or self.recording is None or self.labels is None or self.out is None:
+            return
+        self.get_logger().info(f"scoring the masks against {self.bag.path}")
+        try:
+            found = write_report(self.bag, self.recording, self.labels, live, self.out)
+            self.get_logger().info(f"{found['frames']} frames: {self.out / 'report.html'}")
+        except ModuleNotFoundError as error:
+            self.get_logger().warning(
+                f"no report: it needs {error.name}; run pip install 'bisenet_ros[tools]'"
+            )
+        except BisenetError as error:
+            self.get_logger().warning(f"no report: {error}")
+
+    def destroy_node(self) -> None:
+        """Leave, and remove masks that were only kept for the report."""
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        super().destroy_node()
 
 
 def mask_pixels(message: Image) -> np.ndarray:
@@ -357,9 +367,11 @@ def run(arguments: list[str] | None, stop: threading.Event) -> int:
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = EvaluationNode()
-        _spin(node, stop)
-        node.finish()
-        node.destroy_node()
+        try:
+            _spin(node, stop)
+            node.finish()
+        finally:
+            node.destroy_node()
         return 0
     except BisenetError as error:
         print(f"evaluation_node: {error}", file=sys.stderr)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bisenet_ros.errors import DataError, NonFiniteOutput
-from bisenet_ros.inference import Result
+from bisenet_ros.inference import Result, Segmenter
 from bisenet_ros.inference.image_encodings import Pixels
 from bisenet_ros.ros import messages
 from bisenet_ros.ros.parameters.definition import Parameters
 from bisenet_ros.ros.segmentation.adaptive_resolution import Models
 from bisenet_ros.ros.segmentation.camera import Camera, ReceivedFrame
+from bisenet_ros.ros.segmentation.pace import Pace
 from bisenet_ros.ros.segmentation.scheduler import Scheduler
 from bisenet_ros.ros.segmentation.segmented_frame import SegmentedFrame
 
@@ -30,6 +32,27 @@ class DecodedFrame:
     frame: ReceivedFrame
     pixels: Pixels
     decode_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class Flight:
+    """A batch that the GPU computes.
+
+    Attributes:
+        ticket: of the segmenter.
+        segmenter, models, parameters: as they were when it was started.
+        decoded: its frames.
+        started: when they were taken, by ``time.perf_counter``.
+        submitted: when it was handed to the GPU.
+    """
+
+    ticket: Any
+    segmenter: Segmenter
+    decoded: list[DecodedFrame]
+    models: Models
+    parameters: Parameters
+    started: float
+    submitted: float = field(default_factory=time.perf_counter)
 
 
 class Worker:
@@ -63,6 +86,10 @@ class Worker:
         self.now, self.done, self.logger = now, done, logger
         self.failures = 0  # consecutive
         self.last_failure = ""
+        self.pace = Pace()
+        self._flights: deque[Flight] = deque()  # at most two
+        self._landed = 0.0  # when the GPU was last seen to be done with a batch
+        self._idle_since = 0.0  # when the last batch was published
         self._running = pool.submit(self._run)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
@@ -87,11 +114,68 @@ class Worker:
                 time.sleep(RESTART_S)
 
     def _work(self) -> None:
-        while batch := self.scheduler.next_batch():
-            started = time.perf_counter()
-            decoded = [d for camera, frame in batch if (d := self._decode(camera, frame))]
-            if decoded:
-                self._segment(decoded, started)
+        try:
+            while True:
+                # While the GPU computes one batch, the next one is prepared, if there is time.
+                first = self._flights[0] if self._flights else None
+                timeout = None if first is None else self._spare_s(first)
+                batch = self.scheduler.next_batch(timeout) if timeout != 0 else []
+                if batch:
+                    self._take_off(batch)
+                elif first is None:
+                    return
+                if first is not None and first in self._flights:
+                    self._land()
+        finally:
+            while self._flights:
+                self._land()
+
+    def _take_off(self, batch: list[tuple[str, ReceivedFrame]]) -> None:
+        """Decode a batch, and start it on the GPU or segment it."""
+        started = time.perf_counter()
+        decoded = [d for camera, frame in batch if (d := self._decode(camera, frame))]
+        if not decoded:
+            return
+        parameters = self.parameters()
+        try:
+            models = self.models()
+            segmenter = models.current
+            given = (
+                [d.pixels.image for d in decoded],
+                [d.pixels.order for d in decoded],
+                [d.camera.requested_outputs(parameters, models.label_map) for d in decoded],
+            )
+            if segmenter.overlaps and self.pace.hurried(parameters.rate):
+                ticket = segmenter.submit(*given)
+                flight = Flight(ticket, segmenter, decoded, models, parameters, started)
+                self._flights.append(flight)
+                return
+            while self._flights:  # masks are published in the order of their images
+                self._land()
+            results = segmenter(*given)
+            self._publish_all(decoded, results, models, parameters, started)
+        except Exception as error:  # whatever the model raises, the node must keep running
+            self._failed(decoded, error)
+
+    def _land(self) -> None:
+        """Wait for the first batch under way and publish it."""
+        flight = self._flights.popleft()
+        try:
+            results = flight.segmenter.collect(flight.ticket)
+            now = time.perf_counter()
+            begun = max(flight.submitted, self._landed)
+            self._landed = now
+            self.pace.add(flight.submitted - flight.started, now - begun)
+            self._publish_all(
+                flight.decoded, results, flight.models, flight.parameters, flight.started
+            )
+        except Exception as error:  # likewise
+            self._failed(flight.decoded, error)
+
+    def _spare_s(self, flight: Flight) -> float:
+        """Seconds for which another batch may be waited for while this one is computed."""
+        begun = max(flight.submitted, self._landed)
+        return self.pace.spare_s(time.perf_counter() - begun)
 
     def _decode(self, camera: str, frame: ReceivedFrame) -> DecodedFrame | None:
         started = time.perf_counter()
@@ -106,22 +190,22 @@ class Worker:
         decode_ms = 1e3 * (time.perf_counter() - started)
         return DecodedFrame(self.cameras[camera], frame, pixels, decode_ms)
 
-    def _segment(self, decoded: list[DecodedFrame], started: float) -> None:
-        parameters = self.parameters()
-        try:
-            models = self.models()
-            results = models.current(
-                [d.pixels.image for d in decoded],
-                [d.pixels.order for d in decoded],
-                [d.camera.requested_outputs(parameters, models.label_map) for d in decoded],
-            )
-            for item, result in zip(tuple(decoded), results, strict=True):
-                self._publish(item, result, models, parameters, started)
-                decoded.remove(item)
-            self.failures = 0
-            self.done(time.perf_counter() - started)
-        except Exception as error:  # whatever the model raises, the node must keep running
-            self._failed(decoded, error)
+    def _publish_all(
+        self,
+        decoded: list[DecodedFrame],
+        results: list[Result],
+        models: Models,
+        parameters: Parameters,
+        started: float,
+    ) -> None:
+        for item, result in zip(tuple(decoded), results, strict=True):
+            self._publish(item, result, models, parameters, started)
+            decoded.remove(item)
+        self.failures = 0
+        seconds = time.perf_counter() - max(started, self._idle_since)
+        self._idle_since = time.perf_counter()
+        self.pace.took(seconds)
+        self.done(seconds)
 
     def _publish(
         self,

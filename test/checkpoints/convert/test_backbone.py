@@ -44,6 +44,7 @@ def test_what_does_not_fit_is_refused(tmp_path, state):
     assert "holds resnet18; expected torchvision's resnet50" in refused(
         path, state, "resnet50", names
     )
+    assert "torchvision has no xception" in refused(path, state, "xception", names)
     assert "no classifier" in refused(path, {"a": torch.ones(1)}, "resnet18", names)
     lacking = {key: value for key, value in state.items() if key != "bn1.bias"}
     assert "bn1.bias" in refused(path, lacking, "resnet18", names)

@@ -1,0 +1,61 @@
+"""What each step of scripts/gpu_check.py is given."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Context:
+    """What a step is given.
+
+    Attributes:
+        result: the file to write.
+        minutes: how long it may take.
+        dry_run: on the CPU, as small as can be.
+        work, data: folders of the training run and of CamVid.
+        found: what has been measured so far.
+    """
+
+    result: Path
+    minutes: float
+    dry_run: bool
+    work: Path
+    data: Path | None
+    found: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return "cpu" if self.dry_run else "cuda"
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those to compare."""
+        return ("fp32",) if self.dry_run else ("fp32", "fp16", "bf16")
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """A size, or a small one of the same shape in a dry run."""
+        return (max(32, height // 8), max(32, width // 8)) if self.dry_run else (height, width)
+
+    def count(self, number: int, dry: int = 2) -> int:
+        """How often, or how often in a dry run."""
+        return dry if self.dry_run else number
+
+    def note(self, **figures: Any) -> None:
+        """Add to the result and write it."""
+        self.found.update(figures)
+        self.result.write_text(json.dumps(self.found))
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="gpu-steps-") as folder:
+        yield Path(folder)
