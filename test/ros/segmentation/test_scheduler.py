@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -274,3 +275,20 @@ def test_draining_names_the_cameras_whose_frames_are_dropped(clock):
     scheduler.submit("c", 2)
     assert scheduler.drain() == ["a", "c"]
     assert scheduler.drain() == [] and at_once(scheduler) == []
+
+
+def test_only_a_clock_that_stands_still_hands_out_a_frame_before_its_tick(clock, monkeypatch):
+    wall = HandClock()
+    fake = SimpleNamespace(monotonic=wall, monotonic_ns=lambda: wall.now * NANO)
+    monkeypatch.setattr("bisenet_ros.ros.segmentation.scheduler.time", fake)
+    simulated, real = Scheduler(["a"], 1, clock, wall=False), Scheduler(["a"], 1, clock)
+    for scheduler in (simulated, real):
+        scheduler.submit("a", 1)
+        assert at_once(scheduler) == [("a", 1)]
+        scheduler.submit("a", 2)
+    wall.now += 2 * STALLED_S
+    clock.now += NANO // 10  # it runs, slowly: the frame's tick will come
+    assert at_once(simulated) == at_once(real) == []
+    wall.now += 2 * STALLED_S
+    assert at_once(simulated) == [("a", 2)]  # the bag has ended
+    assert at_once(real) == []
