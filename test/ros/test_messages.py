@@ -1,5 +1,7 @@
 """Messages to pixels and back, without DDS."""
 
+from array import array
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +45,29 @@ def test_three_channel_messages_are_viewed_not_copied():
     image, order = messages.to_pixels(message)
     assert order == "bgr"
     assert np.shares_memory(image, np.frombuffer(message.data, np.uint8))
+
+
+def test_byte_order_is_that_of_the_message():
+    grey = np.array([[0x1234, 0xAB00]], np.uint16)
+    for big, data in ((False, grey.astype("<u2")), (True, grey.astype(">u2"))):
+        message = Image(height=1, width=2, encoding="mono16", step=4, is_bigendian=int(big))
+        message.data = array("B", data.tobytes())
+        found = messages.to_pixels(message).image[0, :, 0]
+        assert np.abs(found.astype(int) - [0x12, 0xAB]).max() <= 1  # rounded from sixteen bits
+
+
+def test_jpegs_have_the_header_quality_and_channel_order_that_are_asked_for():
+    header = Header(frame_id="lens")
+    random = np.random.default_rng(0)
+    pixels = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (160, 120))
+    good, poor = (messages.to_jpeg(header, pixels, quality) for quality in (95, 20))
+    assert good.header == header and len(good.data) > 2 * len(poor.data)
+    for order, channel in (("rgb", 0), ("bgr", 2)):
+        red = np.zeros((16, 16, 3), np.uint8)
+        red[..., channel] = 255
+        message = messages.to_jpeg(header, red, 95, order)
+        decoded = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+        assert (decoded[..., 2] > 240).all() and (decoded[..., 0] < 15).all()  # BGR: red
 
 
 def test_jpeg_is_labelled_as_image_transport_does():

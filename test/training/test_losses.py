@@ -177,3 +177,26 @@ def test_ohem_weighs_hard_pixels_by_their_class():
     sure = torch.tensor([[[[9.0, 9.0, 9.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]]]])
     found = float(OhemCrossEntropy(0.7, 0.0, weight)(sure, labels))  # only the wrong one is hard
     assert found == pytest.approx(9.0, abs=1e-3)
+
+
+def test_small_weights_and_single_pixels_count_in_full():
+    logits = torch.tensor([[[[2.0, 0.0]], [[0.0, 1.0]], [[0.0, 0.0]]]])
+    labels = torch.tensor([[[1, 255]]])
+    exact = -float(logits.double().log_softmax(1)[0, 1, 0, 0])
+    tiny = torch.full((3,), 1e-3)  # all pixels together weigh less than one
+    assert float(CrossEntropy(tiny)(logits, labels)) == pytest.approx(exact)
+    share = logits.softmax(1)[0, :, 0, 0]  # the unlabelled pixel counts nowhere
+    for smooth in (0.0, 0.01, 1.0):
+        expected = 1 - (2 * share[1] + smooth) / (share[1] + 1 + smooth)
+        found = float(Dice(smooth=smooth)(logits, labels))
+        assert found == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_ohem_weighs_pixels_of_different_loss():
+    logits = torch.tensor([[[[0.0, 0.0]], [[3.0, -1.0]]]])
+    labels = torch.tensor([[[0, 1]]])
+    weight = torch.tensor([1.0, 5.0])
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").flatten()
+    expected = float((losses * weight).sum() / weight.sum())
+    found = float(OhemCrossEntropy(0.99, 1.0, weight)(logits, labels))
+    assert found == pytest.approx(expected)

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bisenet_ros.ros.segmentation.scheduler import NANO, Scheduler
+from bisenet_ros.ros.segmentation.scheduler import NANO, STALLED_S, Scheduler, _minimum
 
 
 class HandClock:
@@ -219,3 +220,75 @@ def test_a_clock_that_stands_serves_the_last_frame_but_none_before(clock, monkey
     wall[0] += 0.3
     assert at_once(scheduler) == [("a", 8)]
     assert at_once(scheduler) == []
+
+
+def test_the_worker_sleeps_until_the_next_tick_and_no_longer(clock):
+    """The wait is computed, not measured: machines are shared."""
+    clock.now = 7 * NANO
+    scheduler = Scheduler(["a", "b"], 10, clock)  # by default the clock runs by itself
+    assert scheduler._until_tick() is None  # nothing is pending: only a frame ends the wait
+    scheduler.submit("a", 1)
+    assert scheduler._until_tick() == pytest.approx(0.1)
+    clock.now += NANO // 4
+    assert scheduler._until_tick() == pytest.approx(0.05)
+    clock.now += NANO // 20 - 1
+    assert 0 <= scheduler._until_tick() < 1e-6
+    clock.now += 10
+    assert scheduler._until_tick() == pytest.approx(0.1, abs=1e-6)
+    every = Scheduler(["a"], 0, clock)
+    every.submit("a", 1)
+    assert every._until_tick() is None
+    simulated = Scheduler(["a"], 10, clock, wall=False)
+    simulated.submit("a", 1)
+    assert simulated._until_tick() == STALLED_S
+
+
+def test_the_shortest_of_all_waits_is_taken():
+    assert _minimum(None, 3.0, 2.0) == 2.0
+    assert _minimum(0.0, None, 1.0) == 0.0
+
+
+def test_a_new_rate_lets_a_first_frame_through_and_a_second_wait(clock):
+    scheduler = Scheduler(["a", "b"], 10, clock, wall=False)
+    scheduler.submit("a", 1)
+    assert at_once(scheduler) == [("a", 1)]
+    scheduler.set_rate(5)
+    scheduler.submit("a", 2)
+    scheduler.submit("b", 3)
+    assert at_once(scheduler) == [("b", 3)]  # a was served in what counts as the first tick
+    clock.now += NANO // 5
+    assert at_once(scheduler) == [("a", 2)]
+
+
+def test_stopping_is_known_and_final(clock):
+    scheduler = Scheduler(["a"], 10, clock)
+    assert scheduler.stopped is False
+    scheduler.submit("a", 1)
+    scheduler.stop()
+    assert scheduler.stopped is True and at_once(scheduler) == []
+    assert scheduler.next_batch() == []  # at once, though no time is given
+
+
+def test_draining_names_the_cameras_whose_frames_are_dropped(clock):
+    scheduler = Scheduler(["a", "b", "c"], 10, clock)
+    scheduler.submit("a", 1)
+    scheduler.submit("c", 2)
+    assert scheduler.drain() == ["a", "c"]
+    assert scheduler.drain() == [] and at_once(scheduler) == []
+
+
+def test_only_a_clock_that_stands_still_hands_out_a_frame_before_its_tick(clock, monkeypatch):
+    wall = HandClock()
+    fake = SimpleNamespace(monotonic=wall, monotonic_ns=lambda: wall.now * NANO)
+    monkeypatch.setattr("bisenet_ros.ros.segmentation.scheduler.time", fake)
+    simulated, real = Scheduler(["a"], 1, clock, wall=False), Scheduler(["a"], 1, clock)
+    for scheduler in (simulated, real):
+        scheduler.submit("a", 1)
+        assert at_once(scheduler) == [("a", 1)]
+        scheduler.submit("a", 2)
+    wall.now += 2 * STALLED_S
+    clock.now += NANO // 10  # it runs, slowly: the frame's tick will come
+    assert at_once(simulated) == at_once(real) == []
+    wall.now += 2 * STALLED_S
+    assert at_once(simulated) == [("a", 2)]  # the bag has ended
+    assert at_once(real) == []

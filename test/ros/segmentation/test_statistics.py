@@ -255,6 +255,16 @@ def test_steps_of_a_camera_that_stood_still_or_paused_do_not_count():
     assert unset._steps.values(0.1) == []
 
 
+def test_a_camera_begins_with_nothing():
+    statistics = CameraStatistics(0.0)
+    assert statistics.clock_offset == 0.0 and statistics.last_input is None
+    assert {"wait_ms_p50", *(f"{stage}_ms_p50" for stage in STAGES)} <= set(statistics.report(1.0))
+    statistics.received(1.0, 1.5)  # the first stamp makes no step
+    assert statistics._steps.values(1.0) == []
+    statistics.received(1.1)
+    assert statistics.report(1.2)["pending"] == 2
+
+
 def test_a_disabled_node_is_not_late():
     idle = fed(served=0.1)
     assert camera_status("n", "c", idle, 9.95, 15.0, 2.0).level == WARN
