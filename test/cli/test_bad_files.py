@@ -86,6 +86,14 @@ def test_class_names_with_markup_are_shown_as_they_are(folder, capsys):
     assert "[/b]floor[red]" in capsys.readouterr().out
 
 
+def test_inspect_shows_markup_and_control_codes_as_they_are(tmp_path, capsys):
+    path = two_class_weights(tmp_path, names=("[/b]a", "[red]b"), licence="\x1b[31mours")
+    assert main(["inspect", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "[/b]a" in said and "[red]b" in said
+    assert "\x1b[31m" not in said and "\\x1b[31mours" in said
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -172,7 +180,7 @@ def test_a_full_disk_ends_with_one_line_after_the_scores(tmp_path, folder, capsy
     assert not (tmp_path / "report").exists()
 
 
-def two_class_weights(folder: Path) -> Path:
+def two_class_weights(folder: Path, names=("a", "b"), licence: str = "none") -> Path:
     from bisenet_ros.checkpoints import ModelCard, save
     from bisenet_ros.labels import LabelSet
     from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
@@ -181,13 +189,13 @@ def two_class_weights(folder: Path) -> Path:
     card = ModelCard(
         architecture="bisenetv2",
         options=options,
-        labels=LabelSet(("a", "b"), ((0, 0, 0), (1, 1, 1))),
+        labels=LabelSet(names, ((0, 0, 0), (1, 1, 1))),
         mean=(0.4, 0.5, 0.6),
         std=(0.2, 0.3, 0.25),
         resolution=(64, 64),
         dataset="made up",
         scores={},
-        licence="none",
+        licence=licence,
         command="pytest",
     )
     return save(folder / "two.safetensors", BiSeNetV2(BiSeNetV2Config(**options)), card)
