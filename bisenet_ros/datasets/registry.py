@@ -24,6 +24,7 @@ from bisenet_ros.datasets.recognition import (
     recognise_coco_stuff,
     recognise_folder,
 )
+from bisenet_ros.datasets.splitting import check_options
 from bisenet_ros.datasets.synthetic_shapes import open_shapes
 from bisenet_ros.datasets.tree import Tree, read_tree
 from bisenet_ros.errors import ArgumentError
@@ -189,6 +190,7 @@ def _resolved(
     kind: str, root: Path, options: DatasetOptions | None
 ) -> tuple[Recognised, DatasetOptions]:
     options = options or DatasetOptions()
+    check_options(options)
     found = find_kind(kind, root)
     if options.stuff_only and not DATASETS[found.format].has_stuff:
         having = " and ".join(name for name, spec in DATASETS.items() if spec.has_stuff)

@@ -12,6 +12,15 @@ from bisenet_ros.errors import ArgumentError, DataError
 BY_SHARE = ("train", "val")  # the splits that are made
 
 
+def check_options(options: DatasetOptions) -> None:
+    """Raise :class:`ArgumentError` if they could not divide any set."""
+    if not 0 < options.val_share < 1:
+        raise ArgumentError(
+            f"val_share is {options.val_share}; expected a fraction between 0 and 1"
+        )
+    group_of(options.group_by)
+
+
 def held_out(names: Sequence[str], options: DatasetOptions) -> set[str]:
     """The names of the images that are ``val``: whole groups, nearest to the share asked for.
 
@@ -29,10 +38,7 @@ def held_out(names: Sequence[str], options: DatasetOptions) -> set[str]:
         ArgumentError: ``val_share`` is not between 0 and 1, or ``group_by`` cannot be read.
         DataError: there are fewer than two images or groups, or a name has no group.
     """
-    if not 0 < options.val_share < 1:
-        raise ArgumentError(
-            f"val_share is {options.val_share}; expected a fraction between 0 and 1"
-        )
+    check_options(options)
     if len(names) < 2:
         raise DataError(f"the set has {len(names)} image; expected at least 2 to split it")
     group = group_of(options.group_by)

@@ -174,8 +174,9 @@ for options in (
         load(path)
     except WeightsError as error:
         print(error)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print("peak", peak // 1024)
+# Not getrusage: its peak begins with what the process that started this one had.
+status = open("/proc/self/status").read()
+print("peak", int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 

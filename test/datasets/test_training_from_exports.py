@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from exports import FORMATS, NAMES, drawn_images
 
-from bisenet_ros.checkpoints import read_card
 from bisenet_ros.datasets.checking import check
-from bisenet_ros.training.export_weights import finish
+from bisenet_ros.training.export_weights import card_of
 from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.run import Data, prepare, splits, train
 
@@ -52,6 +51,6 @@ def test_twenty_steps(tmp_path: Path, name: str):
             losses.append(figures["loss"])
 
     train(prepared, on_progress=on_progress)
-    path, scores = finish(prepared, "test")
-    assert read_card(path).labels.names == NAMES and 0 <= scores["val_miou"] <= 1
+    card = card_of(prepared, prepared.module.network.for_inference(), "test")
+    assert card.labels.names == NAMES
     assert len(losses) == 20 and sum(losses[-5:]) < sum(losses[:5])

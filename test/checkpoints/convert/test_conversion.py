@@ -340,7 +340,7 @@ def test_a_match_is_plain_values():
 
 DTYPES = st.sampled_from([torch.complex64, torch.bool, torch.uint8])
 FUZZ = settings(
-    max_examples=40,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
