@@ -83,6 +83,20 @@ def test_the_documented_examples_are_true(workplace: Path, capsys: pytest.Captur
     assert "has 3 classes" in capsys.readouterr().err
 
 
+def test_the_readmes_lines_run(workplace: Path, capsys: pytest.CaptureFixture):
+    """As they stand, but for the length of the training."""
+    (workplace / "hall").rename("MY_DATA")
+    labels = workplace / "MY_DATA/labels.yaml"
+    labels.write_text(labels.read_text().replace("box", "road").replace("belt", "car"))
+    bisenet_ros.train("MY_DATA", "runs/custom", config="hall.yaml")
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "iterations=2000" in lines
+    scope: dict = {}
+    exec(lines.replace("iterations=2000", 'config="hall.yaml"'), scope)
+    assert scope["mask"].shape == (90, 120) and 0 <= scope["scores"]["miou"] <= 1
+    assert read_card("runs/second/weights.safetensors").labels.names == ("road", "car", "other")
+
+
 def test_a_network_of_all_classes_is_scored_on_groups(workplace: Path):
     bisenet_ros.train("hall", "all", config="hall.yaml")
     (workplace / "groups.yaml").write_text(
