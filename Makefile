@@ -20,7 +20,7 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
 # Two parallel runs: the node tests mostly wait for each other, the rest computes.
-NODES := test/ros test/cli test/scripts test/replay
+NODES := test/ros test/cli
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help

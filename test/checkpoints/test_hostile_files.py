@@ -55,7 +55,7 @@ TEXTS = st.one_of(
     st.text(max_size=10),
 )
 EXAMPLES = settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, *HealthCheck]
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, *HealthCheck]
 )
 
 
