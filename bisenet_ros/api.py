@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bisenet_ros.inference import Segmenter
-    from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import Data
 
 OnProgress = Callable[[int], None]
 
@@ -123,7 +121,7 @@ def train(
     from bisenet_ros.training.run_folder import RECIPE, claimed, write_split_lists
 
     recipe = Recipe.read(config, {**options, "data": str(data), "out": str(out)})
-    read = _read(recipe)
+    read = run.read_data(recipe)
     with claimed(Path(recipe.out), resume, overwrite) as folder:
         recipe.write(folder / RECIPE)
         write_split_lists((read.training, read.validation), folder)
@@ -132,12 +130,3 @@ def train(
         command = f"bisenet_ros.train({str(data)!r}, {str(out)!r})"
         path, scores = finish(prepared, command, str(trainer.strategy.root_device))
     return {"weights": path, **scores}
-
-
-def _read(recipe: Recipe) -> Data:
-    """Open both splits and check every file."""
-    from bisenet_ros.datasets.checking import check
-    from bisenet_ros.training.run import Data, splits
-
-    training, validation = splits(recipe)
-    return Data(training, validation, check(training), check(validation))

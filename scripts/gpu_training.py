@@ -24,9 +24,8 @@ def throughput(context: Context) -> None:
 
 def train_for(context: Context, out: Path, batch: int) -> list[float]:
     """Train some steps on drawn shapes; images a second as they were reported."""
-    from bisenet_ros.datasets.checking import check
     from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import Data, prepare, splits, train
+    from bisenet_ros.training.run import prepare, read_data, train
 
     height, width = (64, 64) if context.dry_run else (512, 1024)
     steps = context.count(40)
@@ -47,10 +46,9 @@ def train_for(context: Context, out: Path, batch: int) -> list[float]:
         from bisenet_ros.datasets.synthetic_shapes import draw
 
         draw(Path(recipe.data), 4, 2, (64, 96))
-    found = splits(recipe)
     out.mkdir(parents=True)
     rates: list[float] = []
-    prepared = prepare(recipe, Data(*found, *(check(one) for one in found)))
+    prepared = prepare(recipe, read_data(recipe))
     train(prepared, on_progress=lambda f: rates.append(f["images_per_s"]) if "step" in f else None)
     return rates
 
@@ -59,10 +57,9 @@ def training(context: Context) -> None:
     """The long recipe, for as long as there is time; called again, it continues exactly."""
     import lightning.pytorch as pl
 
-    from bisenet_ros.datasets.checking import check
     from bisenet_ros.training.export_weights import finish
     from bisenet_ros.training.recipe import Recipe
-    from bisenet_ros.training.run import Data, prepare, splits, train
+    from bisenet_ros.training.run import prepare, read_data, train
     from bisenet_ros.training.run_folder import LAST, claimed
 
     deadline = time.monotonic() + 60 * context.minutes
@@ -90,8 +87,7 @@ def training(context: Context) -> None:
             draw(out / "data", 4, 2, (64, 96))
     recipe = Recipe.read(ROOT / "config/train/camvid_long.yaml", changes)
     resume = (out / LAST).is_file()
-    found = splits(recipe)
-    data = Data(*found, *(check(one) for one in found))
+    data = read_data(recipe)
     with claimed(out, resume, overwrite=not resume):
         recipe.write(out / "recipe.yaml")
         prepared = prepare(recipe, data, resume)

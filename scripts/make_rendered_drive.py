@@ -16,19 +16,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 from renderer import Box, Rendered, Scene, render
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -37,6 +29,7 @@ from bisenet_ros.errors import ArgumentError, BisenetError
 from bisenet_ros.projection.calibration import Calibration
 from bisenet_ros.projection.depth_images import encode_compressed
 from bisenet_ros.projection.pose import Pose
+from bisenet_ros.recordings.bag_qos import METADATA_VERSION, reliable_qos
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABEL_TOPIC = "/camera/labels/compressed"
@@ -59,26 +52,7 @@ CAMERA = Calibration(
 )
 MOUNTING = Pose.from_mounting(0.7, pitch=0.2, roll=0.01, yaw=-0.02, x=0.25, y=0.03)
 CUSTOM = {"source": "scripts/make_rendered_drive.py", "licence": "Apache-2.0"}
-# Metadata of version 8 holds QoS as numbers, the last form that Humble reads.
-METADATA_VERSION: Final = 8
-
-_FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 _SKY, _BUILDING, _POLE, _ROAD, _PAVEMENT, _TREE, _SIGN, _FENCE, _CAR, _PEDESTRIAN, _ = range(11)
-
-
-def qos(durability: QosDurability) -> Qos:
-    """Reliable, depth 5."""
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=5,
-        reliability=QosReliability.RELIABLE,
-        durability=durability,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )
 
 
 def street() -> Scene:
@@ -262,12 +236,11 @@ def write_bag(folder: Path) -> None:
         for entry in entries(messages):
             if entry.topic not in connections:
                 latched = entry.topic == "/tf_static"
-                durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
                 connections[entry.topic] = writer.add_connection(
                     entry.topic,
                     entry.type,
                     typestore=messages.store,
-                    offered_qos_profiles=[qos(durability)],
+                    offered_qos_profiles=[reliable_qos(5, latched)],
                 )
             data = messages.store.serialize_cdr(entry.content, entry.type)
             writer.write(connections[entry.topic], entry.stamp, data)

@@ -13,23 +13,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import cv2
 import numpy as np
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from bisenet_ros.datasets import LabelledSet, open_set
 from bisenet_ros.errors import ArgumentError, BisenetError
+from bisenet_ros.recordings.bag_qos import METADATA_VERSION, reliable_qos
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 LABEL_TOPIC = "/camera/labels/compressed"
@@ -42,22 +34,6 @@ CUSTOM = {
     "source": "CamVid val (drive 0016E5), Brostow, Fauqueur, Cipolla 2008; SegNet labels",
     "licence": "CC BY-NC 4.0",
 }
-# Version 8 metadata stores QoS as numbers, the last format that Humble reads; later distributions
-# read it too.
-METADATA_VERSION: Final = 8
-
-_FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
-_RELIABLE = Qos(
-    history=QosHistory.KEEP_LAST,
-    depth=5,
-    reliability=QosReliability.RELIABLE,
-    durability=QosDurability.VOLATILE,
-    deadline=_FOREVER,
-    lifespan=_FOREVER,
-    liveliness=QosLiveliness.AUTOMATIC,
-    liveliness_lease_duration=_FOREVER,
-    avoid_ros_namespace_conventions=False,
-)
 
 
 def stamp_ns(index: int) -> int:
@@ -98,7 +74,7 @@ def write_bag(folder: Path, data: LabelledSet, quality: int) -> None:
             writer.set_custom_data(key, value)
         topics = {
             topic: writer.add_connection(
-                topic, TYPE, typestore=store, offered_qos_profiles=[_RELIABLE]
+                topic, TYPE, typestore=store, offered_qos_profiles=[reliable_qos(5)]
             )
             for topic in (IMAGE_TOPIC, LABEL_TOPIC)
         }

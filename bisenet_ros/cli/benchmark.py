@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Device
 from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.networks import NETWORKS
 
@@ -20,7 +21,7 @@ BASELINES = ("usual", "none")
 
 
 def benchmark(
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto")] = "auto",
     engine: Annotated[
         str, typer.Option(help=f"{', '.join(ENGINES)} or auto; comma-separated for several")

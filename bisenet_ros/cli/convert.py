@@ -33,7 +33,7 @@ def convert(
     mean: Annotated[
         str, typer.Option(help="mean of RGB images in 0–1: R,G,B; empty: as the source publishes")
     ] = "",
-    std: Annotated[str, typer.Option(help="standard deviation likewise; goes with --mean")] = "",
+    std: Annotated[str, typer.Option(help="their standard deviation; goes with --mean")] = "",
     source: Annotated[
         str, typer.Option(help=f"{', '.join(SOURCES)}; empty: told by the keys")
     ] = "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bisenet_ros.cli.options import ResizeMasks, SkipUnlabelled
 from bisenet_ros.cli.terminal import interruptible, progress
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ def data(
         str, typer.Option(help="convert to OUT: folder, cvat, voc, coco or labelme")
     ] = "",
     val_share: Annotated[
-        float, typer.Option(help="of a set without splits: val's share", min=0, max=1)
+        float, typer.Option(help="of a set without splits: fraction for val", min=0, max=1)
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="likewise: what the split is drawn by")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the split of a set without splits")] = 1,
     group_by: Annotated[
-        str, typer.Option(help="likewise: what stays together: folder, prefix or a regex")
+        str,
+        typer.Option(help="kept together in that split: folder, prefix or a regex"),
     ] = "",
     classes: Annotated[
         str, typer.Option(help="only these, comma-separated, or a YAML file that groups them")
@@ -55,13 +57,8 @@ def data(
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="COCO-Stuff's stuff classes alone")
     ] = False,
-    resize_masks: Annotated[
-        bool,
-        typer.Option("--resize-masks", help="take the nearest id where sizes differ by a factor"),
-    ] = False,
-    skip_unlabelled: Annotated[
-        bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
-    ] = False,
+    resize_masks: ResizeMasks = False,
+    skip_unlabelled: SkipUnlabelled = False,
 ) -> None:
     """Say what a folder or zip of labelled images is, check it, show it, convert it."""
     from rich.console import Console

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Device, Weights
 from bisenet_ros.cli.terminal import class_table, figure_table, interruptible, progress
 from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
 from bisenet_ros.report.formatting import percent
@@ -27,11 +28,9 @@ def demo(
         Path | None,
         typer.Option(help=f"bag with camera images and labels; default: {SAMPLE_BAG}"),
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
-    ] = None,
+    weights: Weights = None,
     rate: Annotated[float, typer.Option(help="playback rate in Hz")] = 15.0,
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    device: Device = "auto",
     json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
     """Play a bag through the real node over DDS, score the masks and write a report."""

@@ -17,6 +17,16 @@ from bisenet_ros.cli.inference_options import (
     parse_scales,
     read_model,
 )
+from bisenet_ros.cli.options import (
+    Device,
+    InputSize,
+    LabelColors,
+    LabelTopic,
+    MaxDt,
+    MinMiou,
+    ResizeMasks,
+    SkipUnlabelled,
+)
 from bisenet_ros.cli.terminal import (
     class_table,
     command_line,
@@ -69,19 +79,15 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html and metrics.json")
     ] = None,
-    min_miou: Annotated[
-        float | None, typer.Option(help="exit with 1 if the mIoU (0 to 1) is lower", min=0, max=1)
-    ] = None,
+    min_miou: MinMiou = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="also average in the mirrored image")
     ] = False,
     scales: Annotated[
         str, typer.Option(help="scales to average, comma-separated: 0.75,1,1.25")
     ] = "1",
-    size: Annotated[
-        str, typer.Option(help="network input size, HEIGHTxWIDTH; empty: from the weights")
-    ] = "",
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    size: InputSize = "",
+    device: Device = "auto",
     engine: Annotated[
         str,
         typer.Option(help=f"run on this engine: auto, {', '.join(ENGINES)}; default: torch"),
@@ -103,13 +109,8 @@ def evaluate(
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
-    resize_masks: Annotated[
-        bool,
-        typer.Option("--resize-masks", help="take the nearest id where sizes differ by a factor"),
-    ] = False,
-    skip_unlabelled: Annotated[
-        bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
-    ] = False,
+    resize_masks: ResizeMasks = False,
+    skip_unlabelled: SkipUnlabelled = False,
     fail_if_worse: Annotated[
         float | None,
         typer.Option(
@@ -121,15 +122,9 @@ def evaluate(
     image_topic: Annotated[
         str | None, typer.Option(help="image topic of a bag; default: the only camera")
     ] = None,
-    label_topic: Annotated[
-        str | None, typer.Option(help="label topic of a bag; default: the only one; '': none")
-    ] = None,
-    label_colors: Annotated[
-        Path | None, typer.Option(help="file of the labels' ids and colours, as config/labels/*")
-    ] = None,
-    max_dt: Annotated[
-        float, typer.Option(help="seconds an image and its label may be apart", min=0)
-    ] = 0.0,
+    label_topic: LabelTopic = None,
+    label_colors: LabelColors = None,
+    max_dt: MaxDt = 0.0,
     every: Annotated[int, typer.Option(help="use every Nth frame of a recording", min=1)] = 1,
     start: Annotated[float, typer.Option(help="skip the first seconds of it", min=0)] = 0.0,
     duration: Annotated[float | None, typer.Option(help="seconds to use of it", min=0)] = None,

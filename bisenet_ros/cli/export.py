@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Weights
 from bisenet_ros.datasets import DATASETS, open_set
 from bisenet_ros.errors import ArgumentError, DataError
 
@@ -23,9 +24,7 @@ CALIBRATION = 128  # images at most; the ranges no longer change with more
 
 def export(
     out: Annotated[Path, typer.Argument(help="file to write: NAME.onnx, or NAME.xml for OpenVINO")],
-    weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
-    ] = None,
+    weights: Weights = None,
     size: Annotated[
         str, typer.Option(help="input size, HEIGHTxWIDTH; empty: from the weights")
     ] = "",

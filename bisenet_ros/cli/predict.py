@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Device, InputSize, Precision, Weights
 from bisenet_ros.cli.terminal import INTERRUPTED, FrameProgress, command_line, interruptible
 from bisenet_ros.inference.engines import ENGINES
 
@@ -49,9 +50,7 @@ def predict(
         typer.Option(help="labels to correct in a tool: cvat, labelme, coco, voc or folder"),
     ] = "",
     rrd: Annotated[bool, typer.Option("--rrd", help="a file for the Rerun viewer")] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
-    ] = None,
+    weights: Weights = None,
     topic: Annotated[
         str | None, typer.Option(help="image topic of a bag; default: the only camera")
     ] = None,
@@ -64,12 +63,10 @@ def predict(
     threshold: Annotated[
         float, typer.Option(help="pixels below this probability become 255", min=0, max=1)
     ] = 0.0,
-    size: Annotated[
-        str, typer.Option(help="network input size, HEIGHTxWIDTH; empty: from the weights")
-    ] = "",
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    size: InputSize = "",
+    device: Device = "auto",
     engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16")] = "auto",
+    precision: Precision = "auto",
     json: Annotated[Path | None, typer.Option(help=f"also write {SUMMARY} to this file")] = None,
 ) -> None:
     """Segment images, a video, a bag or a webcam, and write what the model sees."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Device, LabelColors, MaxDt, MinMiou, Precision, Weights
 from bisenet_ros.cli.terminal import FrameProgress, command_line, interruptible, progress
 from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
 
@@ -30,27 +31,19 @@ def replay(
         float,
         typer.Option(help="playback speed; 1: as recorded, 0: as fast as every frame is served"),
     ] = 1.0,
-    weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    weights: Weights = None,
+    device: Device = "auto",
     engine: Annotated[str, typer.Option(help="inference engine of the node")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16")] = "auto",
+    precision: Precision = "auto",
     image_topic: Annotated[
         str | None, typer.Option(help="image topic of the bag; default: the only camera")
     ] = None,
     label_topic: Annotated[
         str | None, typer.Option(help="label topic of the bag; default: the only one; '': none")
     ] = None,
-    label_colors: Annotated[
-        Path | None, typer.Option(help="file of the labels' ids and colours, as config/labels/*")
-    ] = None,
-    max_dt: Annotated[
-        float, typer.Option(help="seconds an image and its label may be apart", min=0)
-    ] = 0.0,
-    min_miou: Annotated[
-        float | None, typer.Option(help="exit with 1 if the mIoU (0 to 1) is lower", min=0, max=1)
-    ] = None,
+    label_colors: LabelColors = None,
+    max_dt: MaxDt = 0.0,
+    min_miou: MinMiou = None,
     json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
     """Play a bag through the real node over DDS and score it as evaluate --bag does."""

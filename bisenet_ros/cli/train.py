@@ -139,7 +139,7 @@ def _recipe(config: Path | None, options: dict[str, Any]) -> Recipe:
 def _read(recipe: Recipe, console: "Console", whole: bool) -> "Data":
     """Open both splits and check every file, with a progress bar; ``whole``: decode images too."""
     from bisenet_ros.datasets.checking import check
-    from bisenet_ros.training.run import Data, splits
+    from bisenet_ros.training.run import read_data
 
     def checked(labelled: "LabelledSet") -> "Checked":
         with progress(console, len(labelled), "images") as on_progress:
@@ -149,8 +149,7 @@ def _read(recipe: Recipe, console: "Console", whole: bool) -> "Data":
                 whole=whole,
             )
 
-    training, validation = splits(recipe)
-    return Data(training, validation, checked(training), checked(validation))
+    return read_data(recipe, checked)
 
 
 def _warn(data: "Data") -> None:

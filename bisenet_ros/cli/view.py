@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bisenet_ros.cli.options import Device, LabelColors, LabelTopic, MaxDt, Precision, Weights
 from bisenet_ros.cli.terminal import FrameProgress, interruptible
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference.engines import ENGINES
@@ -36,29 +37,21 @@ def view(
     save: Annotated[
         Path | None, typer.Option(help="write a Rerun file (.rrd) instead of showing anything")
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="weights file; default: the shipped one")
-    ] = None,
+    weights: Weights = None,
     image_topic: Annotated[
         str | None, typer.Option(help="image topic; default: the only camera, or the node's")
     ] = None,
-    label_topic: Annotated[
-        str | None, typer.Option(help="label topic of a bag; default: the only one; '': none")
-    ] = None,
-    label_colors: Annotated[
-        Path | None, typer.Option(help="file of the labels' ids and colours, as config/labels/*")
-    ] = None,
-    max_dt: Annotated[
-        float, typer.Option(help="seconds an image and its label may be apart", min=0)
-    ] = 0.0,
+    label_topic: LabelTopic = None,
+    label_colors: LabelColors = None,
+    max_dt: MaxDt = 0.0,
     node: Annotated[str, typer.Option(help="name of the node to show with --live")] = "/bisenet",
     every: Annotated[int, typer.Option(help="use every Nth frame", min=1)] = 1,
     start: Annotated[float, typer.Option(help="skip the first seconds", min=0)] = 0.0,
     duration: Annotated[float | None, typer.Option(help="seconds to use", min=0)] = None,
     limit: Annotated[int | None, typer.Option(help="most frames to use", min=1)] = None,
-    device: Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")] = "auto",
+    device: Device = "auto",
     engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16")] = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Show a recording or a running node in Rerun: camera, mask, confidence, figures."""
     from rich.console import Console

@@ -73,7 +73,7 @@ def entries(path: Path) -> Iterator[tuple[str, Span, Any]]:
     Values that are not lists come whole, in one piece.
 
     Raises:
-        DataError: likewise.
+        DataError: it is not JSON, is not an object, or an element is too large.
     """
     with _Scanner(path) as scanner:
         scanner.expect("{")

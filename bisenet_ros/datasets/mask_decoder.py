@@ -25,7 +25,7 @@ class MaskDecoder:
     Attributes:
         ids: class of each number in the masks, 255 for what is no class; 255 itself is no class
             unless it is listed.
-        colours: class of each colour, likewise.
+        colours: class of each colour, 255 for what is not a class.
         listed: where both are listed, for errors.
     """
 
@@ -38,7 +38,7 @@ class MaskDecoder:
         return self.read(sample.label)
 
     def read(self, path: Path) -> np.ndarray:
-        """The classes of a mask, likewise."""
+        """The classes of a mask file, (H, W) uint8 with 255; DataError if it is broken."""
         pixels = read_label(path, deep=True)
         if pixels.dtype == np.uint16:
             return self._of_deep(pixels, path)

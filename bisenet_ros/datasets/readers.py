@@ -41,7 +41,7 @@ class Reader:
         return open_split(self.index(tree, options), root, split, options)
 
     def open_all(self, root: Path, options: DatasetOptions) -> dict[str, LabelledSet]:
-        """Every split; DataError likewise."""
+        """Every split; DataError if the set does not fit together."""
         tree = read_tree(root)
         return open_all(self.index(tree, options), root, options)
 

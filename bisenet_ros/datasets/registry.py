@@ -149,8 +149,8 @@ def open_every_split(
     """What a data set is, and all its splits, see ``open_set``.
 
     Raises:
-        ArgumentError: likewise.
-        DataError: likewise, for whichever split comes first.
+        ArgumentError: as ``open_set``.
+        DataError: as ``open_set``, for whichever split comes first.
     """
     found, options = _resolved(kind, Path(root), options)
     spec = DATASETS[found.format]

@@ -76,7 +76,7 @@ class Tree:
         return self.by_stem(folder, IMAGES)
 
     def by_stem(self, folder: str, suffixes: tuple[str, ...]) -> dict[str, str]:
-        """Files with one of the suffixes, likewise."""
+        """Files with one of the suffixes, by their path in ``folder`` without suffix."""
         found: dict[str, str] = {}
         for name in self.below(folder, suffixes):
             key = stem(posixpath.relpath(name, folder or "."))

@@ -37,8 +37,7 @@ class BirdsEye:
     """Draws masks of one size as seen from above.
 
     Args:
-        height: of the masks in pixels.
-        width: likewise.
+        height, width: of the masks in pixels.
         costs: (256,) int8 of :func:`bisenet_ros.projection.costs.read_costs`.
     """
 
@@ -80,8 +79,7 @@ def of_drive(bag: str, labels: LabelSet, height: int, width: int) -> BirdsEye | 
     Args:
         bag: its name.
         labels: what the ids of the masks mean; None too if the costs are of other classes.
-        height: of the masks.
-        width: likewise.
+        height, width: of the masks in pixels.
     """
     if bag != SAMPLE_BAG.rsplit("/", 1)[-1]:
         return None

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork
+from bisenet_ros.networks.backbones import check_network
 from bisenet_ros.networks.checks import check_tuple
+from bisenet_ros.networks.dilated import DilatedNetwork
 
 MAX_RATE = 64
 
@@ -49,7 +49,7 @@ class DeepLabV2Config:
         check_tuple(self, "rates", (4,), MAX_RATE)
 
 
-class DeepLabV2(SegmentationNetwork):
+class DeepLabV2(DilatedNetwork):
     """The whole network.
 
     ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 16, and returns
@@ -60,7 +60,6 @@ class DeepLabV2(SegmentationNetwork):
     """
 
     architecture = "deeplabv2"
-    multiple = 16
     head_prefixes = ("classifiers",)
 
     config: DeepLabV2Config
@@ -69,11 +68,7 @@ class DeepLabV2(SegmentationNetwork):
         super().__init__()
         self.config = config
         self.stride = config.output_stride
-        self.backbone = build_backbone(
-            config.backbone, config.output_stride, config.backbone_options
-        )
-        self.aligned = self.backbone.aligned
-        channels = self.backbone.channels.stride32
+        channels = self._build_backbone().stride32
         self.classifiers = nn.ModuleList(
             _classifier(channels, config.num_classes, rate) for rate in config.rates
         )

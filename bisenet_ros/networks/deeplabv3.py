@@ -11,11 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bisenet_ros.networks.aspp import ASPP, ASPP_CONCATENATIONS, AuxiliaryHead
-from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.aspp import ASPP, ASPP_CONCATENATIONS
+from bisenet_ros.networks.backbones import check_network
+from bisenet_ros.networks.base import TrainingOutput
 from bisenet_ros.networks.checks import check_choices, check_whole_numbers
-from bisenet_ros.networks.layers import ConvBNReLU, initialise
+from bisenet_ros.networks.dilated import DilatedNetwork
+from bisenet_ros.networks.layers import ConvBNReLU
 
 MAX_WIDTH = 2048
 
@@ -61,7 +62,7 @@ class DeepLabV3Config:
         )
 
 
-class DeepLabV3(SegmentationNetwork):
+class DeepLabV3(DilatedNetwork):
     """The whole network.
 
     ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 16. It returns
@@ -73,7 +74,6 @@ class DeepLabV3(SegmentationNetwork):
     """
 
     architecture = "deeplabv3"
-    multiple = 16
     smallest_batch = 2
     head_prefixes = ("aspp", "refine", "classifier", "aux")
     auxiliary_weight = 0.5  # torchvision's; the paper trains without
@@ -84,11 +84,7 @@ class DeepLabV3(SegmentationNetwork):
         super().__init__()
         self.config = config
         self.stride = config.output_stride
-        self.backbone = build_backbone(
-            config.backbone, config.output_stride, config.backbone_options
-        )
-        self.aligned = self.backbone.aligned
-        channels = self.backbone.channels
+        channels = self._build_backbone()
         self.aspp = ASPP(
             channels.stride32,
             config.width,
@@ -98,11 +94,7 @@ class DeepLabV3(SegmentationNetwork):
             config.projection_kernel,
         )
         self.refine = ConvBNReLU(config.width, config.width) if config.refine else nn.Identity()
-        self.drop = nn.Dropout(0.1)
-        self.classifier = nn.Conv2d(config.width, config.num_classes, kernel_size=1)
-        if config.auxiliary:
-            self.aux_classifier = AuxiliaryHead(channels.stride16, config.num_classes)
-        self._initialise()
+        self._build_classifier(nn.Dropout(0.1))
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
@@ -110,13 +102,4 @@ class DeepLabV3(SegmentationNetwork):
         features = self.backbone(images)
         x = self.aspp(features.stride32)  # 256, H/16, W/16
         x = self.refine(x)  # 256, H/16, W/16
-        logits = self.classifier(self.drop(x))  # n, H/16, W/16
-        if not (self.training and self.config.auxiliary):
-            return logits
-        return TrainingOutput(logits, (self.aux_classifier(features.stride16),))
-
-    def _initialise(self) -> None:
-        for name, child in self.named_children():
-            if name != "backbone":  # which has done so itself
-                initialise(child)
-        nn.init.normal_(self.classifier.weight, std=0.01)
+        return self._classified(x, features.stride16)  # n, H/16, W/16

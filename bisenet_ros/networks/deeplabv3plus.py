@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.aspp import ASPP, ASPP_CONCATENATIONS, AuxiliaryHead, SeparableConvBNReLU
-from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.aspp import ASPP, ASPP_CONCATENATIONS, SeparableConvBNReLU
+from bisenet_ros.networks.backbones import check_network
+from bisenet_ros.networks.base import TrainingOutput
 from bisenet_ros.networks.checks import check_choices, check_whole_numbers
-from bisenet_ros.networks.layers import ConvBNReLU, initialise
+from bisenet_ros.networks.dilated import DilatedNetwork
+from bisenet_ros.networks.layers import ConvBNReLU
 
 DECODER_CONCATENATIONS = ("low_level_last", "low_level_first")
 MAX_WIDTH = 2048
@@ -73,7 +74,7 @@ class DeepLabV3PlusConfig:
         )
 
 
-class DeepLabV3Plus(SegmentationNetwork):
+class DeepLabV3Plus(DilatedNetwork):
     """The whole network.
 
     ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 16. It returns
@@ -85,7 +86,6 @@ class DeepLabV3Plus(SegmentationNetwork):
 
     architecture = "deeplabv3plus"
     stride = 4
-    multiple = 16
     smallest_batch = 2
     head_prefixes = ("aspp", "low_level", "decoder", "classifier", "aux")
     auxiliary_weight = 0.4  # mmsegmentation's; the paper trains without
@@ -95,11 +95,7 @@ class DeepLabV3Plus(SegmentationNetwork):
     def __init__(self, config: DeepLabV3PlusConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = build_backbone(
-            config.backbone, config.output_stride, config.backbone_options
-        )
-        self.aligned = self.backbone.aligned
-        channels = self.backbone.channels
+        channels = self._build_backbone()
         self.aspp = ASPP(
             channels.stride32,
             config.width,
@@ -114,11 +110,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         self.decoder = nn.Sequential(
             *(block(c_in, c_out) for c_in, c_out in zip(widths, widths[1:], strict=False))
         )
-        self.drop = nn.Dropout(0.1)
-        self.classifier = nn.Conv2d(config.width, config.num_classes, kernel_size=1)
-        if config.auxiliary:
-            self.aux_classifier = AuxiliaryHead(channels.stride16, config.num_classes)
-        self._initialise()
+        self._build_classifier(nn.Dropout(0.1))
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
@@ -134,13 +126,4 @@ class DeepLabV3Plus(SegmentationNetwork):
         )  # 256, H/4, W/4
         low_first = self.config.decoder_concatenation == "low_level_first"
         x = torch.cat((low, x) if low_first else (x, low), dim=1)  # 304, H/4, W/4
-        logits = self.classifier(self.drop(self.decoder(x)))  # n, H/4, W/4
-        if not (self.training and self.config.auxiliary):
-            return logits
-        return TrainingOutput(logits, (self.aux_classifier(features.stride16),))
-
-    def _initialise(self) -> None:
-        for name, child in self.named_children():
-            if name != "backbone":  # which has done so itself
-                initialise(child)
-        nn.init.normal_(self.classifier.weight, std=0.01)
+        return self._classified(self.decoder(x), features.stride16)  # n, H/4, W/4

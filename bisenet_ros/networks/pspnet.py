@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bisenet_ros.networks.aspp import AuxiliaryHead
-from bisenet_ros.networks.backbones import build_backbone, check_network
-from bisenet_ros.networks.base import SegmentationNetwork, TrainingOutput
+from bisenet_ros.networks.backbones import check_network
+from bisenet_ros.networks.base import TrainingOutput
 from bisenet_ros.networks.checks import check_choices, check_tuple, check_whole_numbers
-from bisenet_ros.networks.layers import ConvBNReLU, initialise
+from bisenet_ros.networks.dilated import DilatedNetwork
+from bisenet_ros.networks.layers import ConvBNReLU
 
 MAX_WIDTH = 2048
 MAX_BIN = 32
@@ -53,7 +53,7 @@ class PSPNetConfig:
         check_tuple(self, "bins", (4,), MAX_BIN)
 
 
-class PSPNet(SegmentationNetwork):
+class PSPNet(DilatedNetwork):
     """The whole network.
 
     ``forward`` takes normalised images (N, 3, H, W), float, H and W multiples of 16. It returns
@@ -64,7 +64,6 @@ class PSPNet(SegmentationNetwork):
     """
 
     architecture = "pspnet"
-    multiple = 16
     head_prefixes = ("pyramid", "bottleneck", "classifier", "aux")
     auxiliary_weight = 0.4  # section 3.3
 
@@ -77,18 +76,10 @@ class PSPNet(SegmentationNetwork):
         self.smallest_batch = 2 if 1 in config.bins else 1
         # With aligned corners a map spans stride·k + 1 pixels: semseg trains on 473 and 713.
         self.one_more_than = self.stride if config.align_corners else None
-        self.backbone = build_backbone(
-            config.backbone, config.output_stride, config.backbone_options
-        )
-        self.aligned = self.backbone.aligned
-        channels = self.backbone.channels
+        channels = self._build_backbone()
         self.pyramid = PyramidPooling(channels.stride32, config.bins, config.align_corners)
         self.bottleneck = ConvBNReLU(2 * channels.stride32, config.width)
-        self.drop = nn.Dropout2d(0.1)
-        self.classifier = nn.Conv2d(config.width, config.num_classes, kernel_size=1)
-        if config.auxiliary:
-            self.aux_classifier = AuxiliaryHead(channels.stride16, config.num_classes)
-        self._initialise()
+        self._build_classifier(nn.Dropout2d(0.1))
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         self.check_size(images)
@@ -96,16 +87,7 @@ class PSPNet(SegmentationNetwork):
         features = self.backbone(images)
         x = self.pyramid(features.stride32)  # 4096, H/8, W/8
         x = self.bottleneck(x)  # 512, H/8, W/8
-        logits = self.classifier(self.drop(x))  # n, H/8, W/8
-        if not (self.training and self.config.auxiliary):
-            return logits
-        return TrainingOutput(logits, (self.aux_classifier(features.stride16),))
-
-    def _initialise(self) -> None:
-        for name, child in self.named_children():
-            if name != "backbone":  # which has done so itself
-                initialise(child)
-        nn.init.normal_(self.classifier.weight, std=0.01)
+        return self._classified(x, features.stride16)  # n, H/8, W/8
 
 
 class PyramidPooling(nn.Module):

@@ -28,7 +28,7 @@ class NetworkSpec:
         config: a frozen dataclass of plain values, ``num_classes`` first.
         help: one line that helps users choose.
         backbones: what its option ``backbone`` may be, the default first; empty if it has none.
-        strides: likewise of its option ``output_stride``.
+        strides: the values of its option ``output_stride``.
     """
 
     network: type[SegmentationNetwork]

@@ -34,14 +34,13 @@ class Calibration:
 
     Attributes:
         width: of the full image in pixels, before ``roi`` and binning.
-        height: likewise.
+        height: of the full image in pixels, before ``roi`` and binning.
         distortion_model: see :data:`~bisenet_ros.projection.distortion.DISTORTIONS`.
         d: distortion coefficients, as many as the model has.
         k: 3×3 intrinsics of raw images, row by row.
         r: 3×3 rectification, row by row.
         p: 3×4 projection of rectified images, row by row.
-        binning_x: pixels of the full image in one that is sent; 0 and 1: no binning.
-        binning_y: likewise.
+        binning_x, binning_y: pixels of the full image in one that is sent; 0 and 1: no binning.
         roi: taken before binning.
     """
 
@@ -167,8 +166,7 @@ class Calibration:
         to half a pixel.)
 
         Args:
-            height: of the resized image.
-            width: likewise.
+            height, width: of the resized image.
 
         Raises:
             ValueError: a side is below 1, or ``roi`` or binning are in force

@@ -356,8 +356,7 @@ class GroundProjector:
         """Take over camera and pose of the next mask; True where the table was made anew.
 
         Raises:
-            DataError: as :class:`GroundTable`; there is no table then.
-            ArgumentError: likewise.
+            DataError, ArgumentError: as :class:`GroundTable`; there is no table then.
         """
         table = self.table
         if (

@@ -32,7 +32,7 @@ class LabelledPoints:
     Args:
         camera: of the masks' size. Depth is registered to it: the same view, whatever its size.
         depth_height: of the depth images.
-        depth_width: likewise.
+        depth_width: of the depth images.
     """
 
     def __init__(self, camera: CameraModel, depth_height: int, depth_width: int) -> None:

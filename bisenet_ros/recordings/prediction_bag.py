@@ -19,6 +19,7 @@ import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.labels import LabelSet
+from bisenet_ros.recordings.bag_qos import METADATA_VERSION, reliable_qos
 from bisenet_ros.recordings.codec import encode_jpeg
 from bisenet_ros.recordings.frame_stream import RecordedFrame
 from bisenet_ros.recordings.rosbag import COMPRESSED, IMAGE
@@ -35,7 +36,6 @@ _DEFINITIONS = {
         "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n"
     ),
 }
-_VERSION = 8  # of metadata.yaml: the last that Humble reads; later distributions read it, too
 
 
 class PredictionBag:
@@ -64,7 +64,6 @@ class PredictionBag:
                 f"{folder} exists and is not a bag; move it away or name another folder"
             )
         self._rosbag2 = needed("rosbags.rosbag2", "tools", "writing bags")
-        self._interfaces = needed("rosbags.interfaces", "tools", "writing bags")
         self._store = _type_store()
         self._topics: dict[str, Any] = {}
         self._scratch = Path()
@@ -83,7 +82,7 @@ class PredictionBag:
         plugin = self._rosbag2.StoragePlugin.MCAP
         # The mcap inside is named after its folder.
         path = self._scratch / self.folder.name
-        self._writer = self._rosbag2.Writer(path, version=_VERSION, storage_plugin=plugin)
+        self._writer = self._rosbag2.Writer(path, version=METADATA_VERSION, storage_plugin=plugin)
         # Masks shrink to a fiftieth; chunks that are compressed need no plugin to be played.
         self._writer.set_compression(
             self._rosbag2.CompressionMode.STORAGE, self._rosbag2.CompressionFormat.ZSTD
@@ -153,7 +152,7 @@ class PredictionBag:
                     f"{self.namespace}/{name}",
                     kind,
                     typestore=self._store,
-                    offered_qos_profiles=[self._quality(latched=name.startswith("label"))],
+                    offered_qos_profiles=[reliable_qos(1, latched=name.startswith("label"))],
                 )
             data = self._store.serialize_cdr(message, kind)
             self._writer.write(self._topics[name], log_ns, data)
@@ -181,23 +180,6 @@ class PredictionBag:
         height, width = pixels.shape
         data = np.ascontiguousarray(pixels).reshape(-1)
         return self._store.types[IMAGE](header, height, width, "mono8", 0, width, data)
-
-    def _quality(self, latched: bool) -> Any:
-        """The QoS the node publishes with, which ``ros2 bag play`` takes over."""
-        kinds = self._interfaces
-        forever = kinds.QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
-        durability = kinds.QosDurability
-        return kinds.Qos(
-            history=kinds.QosHistory.KEEP_LAST,
-            depth=1,
-            reliability=kinds.QosReliability.RELIABLE,
-            durability=durability.TRANSIENT_LOCAL if latched else durability.VOLATILE,
-            deadline=forever,
-            lifespan=forever,
-            liveliness=kinds.QosLiveliness.AUTOMATIC,
-            liveliness_lease_duration=forever,
-            avoid_ros_namespace_conventions=False,
-        )
 
 
 def _type_store() -> Any:

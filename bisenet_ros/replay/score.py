@@ -73,7 +73,7 @@ class Run:
 
     Attributes:
         source: what the recording is, as JSON values.
-        notes: what was odd about it, likewise.
+        notes: what was odd about it, as JSON values.
         seconds: how long it took, from the first frame asked for to the last one scored.
         frames: how many came out.
         partial: whether it was interrupted, or a live source ended.

@@ -72,7 +72,7 @@ class Recipe:
     crop_height: int = option(
         320, "height of a training crop, a multiple of the network's 32 or 16", above=31
     )
-    crop_width: int = option(448, "width of a training crop, likewise", above=31)
+    crop_width: int = option(448, "width of a training crop, a multiple of the same", above=31)
     scale_low: float = option(0.7, "smallest random scale", above=0)
     scale_high: float = option(1.6, "largest random scale", above=0)
     flip: float = option(0.5, "probability of a horizontal flip", above=-1e-9)

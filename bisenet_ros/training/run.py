@@ -22,7 +22,7 @@ from bisenet_ros.datasets import (
     TrainingImages,
     open_set,
 )
-from bisenet_ros.datasets.checking import Checked
+from bisenet_ros.datasets.checking import Checked, check
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork
 from bisenet_ros.networks.layers import round_up
@@ -88,6 +88,17 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
             "leave it at 0, or correct the data set's labels"
         )
     return found[0], found[1]
+
+
+def read_data(recipe: Recipe, checked: Callable[[LabelledSet], Checked] = check) -> Data:
+    """Both splits of the recipe's data set, every file of them checked.
+
+    Args:
+        recipe: names the data set.
+        checked: checks a split, such as ``datasets.checking.check`` with a progress bar.
+    """
+    training, validation = splits(recipe)
+    return Data(training, validation, checked(training), checked(validation))
 
 
 def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:

@@ -52,7 +52,7 @@ class Converted:
         match: what the checkpoint was recognised as.
         unwrapped: the wrappers and prefixes that were taken off.
         unplaced: keys of the checkpoint that were left out, which ``allow_missing`` allowed.
-        unfilled: tensors of the network that kept their initial values, likewise.
+        unfilled: tensors of the network that kept their initial values.
         dropped: keys of the checkpoint that have no counterpart here on purpose.
         counters: batch norms' counters of batches that an old checkpoint lacks; set to 0.
         assumed: what the keys could not tell and no option said: option → the default taken.

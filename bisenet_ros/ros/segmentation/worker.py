@@ -169,7 +169,7 @@ class Worker:
             self._publish_all(
                 flight.decoded, results, flight.models, flight.parameters, flight.started
             )
-        except Exception as error:  # likewise
+        except Exception as error:  # as in _take_off
             self._failed(flight.decoded, error)
 
     def _spare_s(self, flight: Flight) -> float:
