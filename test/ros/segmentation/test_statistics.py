@@ -92,6 +92,17 @@ def test_the_period_is_that_of_the_shortest_steps():
     assert statistics.lost_share(4.0) == pytest.approx(80 / 180, abs=0.01)
 
 
+@pytest.mark.parametrize(("short", "lost"), [(8, 0.0), (12, 88 / 188)])
+def test_the_period_is_the_tenth_percentile_of_the_steps(short, lost):
+    """Fewer than a tenth of short steps are jitter, more of them are the camera's period."""
+    statistics = CameraStatistics(0.0)
+    stamp = 1000.0
+    for i in range(101):
+        statistics.received(i / 25, stamp)
+        stamp += 0.02 if i < short else 0.04
+    assert statistics.lost_share(4.0) == pytest.approx(lost)
+
+
 def test_percentiles_of_ages_are_those_their_names_say():
     statistics = CameraStatistics(0.0)
     for i in range(101):
