@@ -71,7 +71,7 @@ process_isolation = "forkserver"
 forkserver_warmup = "import"
 preload_modules_file = "preloaded.txt"
 use_git_change_detection = false
-timeout_constant = 3.0
+timeout_constant = 5.0
 timeout_multiplier = 3.0
 """
 COPIED = ("config", "weights", "launch", "scripts", "setup.py", "package.xml", "resource", "docs")
