@@ -70,7 +70,9 @@ SETTINGS = """
 source_paths = ["bisenet_ros"]
 only_mutate = {only}
 also_copy = {copied}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-seed=0", "-q"]
+pytest_add_cli_args = [
+    "-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "frozen", "--hypothesis-seed=0"
+]
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"
 forkserver_warmup = "{warm_up}"
@@ -85,6 +87,14 @@ PRELOADED = """
 cv2 hypothesis.extra.numpy numpy onnx onnxruntime openvino pytest safetensors.torch torch torch.fx
 torch.onnx torch.utils.flop_counter torchmetrics.functional.classification yaml
 diagnostic_msgs.msg rclpy sensor_msgs.msg std_msgs.msg
+"""
+# Half of a mutant's time would go into collecting the garbage of what was imported before it.
+FROZEN = """
+import gc
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.disable()
 """
 KILLED = (
     "killed",
@@ -131,6 +141,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write counts and survivors")
     parser.add_argument("--bar", type=float, default=0.0, help="least share killed, 0 to 1")
     given = parser.parse_args()
+    # A shell starts what is in the background with SIGINT ignored, which stops mutmut in time.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = {}
     for name in given.modules.split(","):
         found[name] = counts = Run(name, given).counts()
@@ -164,9 +176,11 @@ class Run:
         """Test the mutants not known to be killed; counts per file and in all, and survivors."""
         with tempfile.TemporaryDirectory(prefix="bisenet_ros-mutants-") as folder:
             self.copy = Path(folder) / "checkout"
+            self.environment["PYTHONPATH"] = folder
             _copy(self.copy)
             files = self._files()
             self._configure(files, "collect")
+            (Path(folder) / "frozen.py").write_text(FROZEN)
             (self.copy / "preloaded.txt").write_text("\n".join(PRELOADED.split()))
             made = json.loads(self._python(["-c", LIST, *files]))
             known = self._known(made)
