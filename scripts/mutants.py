@@ -121,6 +121,13 @@ for path in map(Path, sys.argv[1:]):
     }
 print(json.dumps(made))
 """
+# The tests have just passed when they were timed: no need to run them all again without a mutant.
+RUN = """
+from mutmut.__main__ import cli
+from mutmut.workers.isolation import ForkServerRunner
+ForkServerRunner.run_clean_tests = lambda self, tests: 0
+cli()
+"""
 SHOW = """
 import json, sys
 from mutmut.mutation.diff_apply import find_mutant, get_diff_for_mutant
@@ -269,7 +276,7 @@ class Run:
 
     def _mutmut(self, names: list[str]) -> None:
         """Let mutmut test these mutants until the module's time is over."""
-        line = [sys.executable, "-m", "mutmut", "run", "--max-children", str(self.given.children)]
+        line = [sys.executable, "-c", RUN, "run", "--max-children", str(self.given.children)]
         left = self.ends - time.monotonic()
         if left <= 0:
             return
