@@ -103,8 +103,8 @@ KILLED = (
     "caught by type check",
     "check was interrupted by user",  # what pytest's exit code means when an import fails
 )
-QUICK_S = 1.0  # slower tests are left out, unless a function has no other
-FIRST_S, SECOND_S = 4.0, 20.0  # time of the tests in the first and the second round
+QUICK_S = 3.0  # slower tests are left out, unless a function has no other
+FIRST_S, SECOND_S = 6.0, 20.0  # time of the tests in the first and the second round
 # The names of a file's mutants, which mutmut itself tells only after it has run the tests.
 LIST = """
 import json, sys
