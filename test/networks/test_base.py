@@ -263,8 +263,10 @@ def test_initial_values_are_those_of_the_paper():
         nn.init.constant_(parameter, 7.0)
     initialise(network)
     # Variance 2 / (outputs · kernel²): arXiv 1502.01852, equation 14.
-    assert float(network[0].weight.std()) == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.05)
-    assert float(network[2].weight.std()) == pytest.approx(math.sqrt(2 / 4), rel=0.15)
+    assert float(network[0].weight.detach().std()) == pytest.approx(
+        math.sqrt(2 / (64 * 9)), rel=0.05
+    )
+    assert float(network[2].weight.detach().std()) == pytest.approx(math.sqrt(2 / 4), rel=0.15)
     assert abs(network[0].weight.mean()) < 0.01
     assert network[0].bias.eq(0).all()
     assert network[1].weight.eq(1).all() and network[1].bias.eq(0).all()
