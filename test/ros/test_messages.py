@@ -105,6 +105,14 @@ def test_jpegs_have_the_header_quality_and_channel_order_that_are_asked_for():
         assert (decoded[..., 2] > 240).all() and (decoded[..., 0] < 15).all()  # BGR: red
 
 
+def test_compressed_messages_are_decoded_to_bgr():
+    pixels = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8), (40, 30))
+    message = messages.to_jpeg(HEADER, pixels, 95)
+    image, order = messages.to_pixels(message)
+    assert order == "bgr" and image.shape == (30, 40, 3)
+    assert np.abs(image[..., ::-1].astype(int) - pixels).mean() < 8
+
+
 def test_jpeg_is_labelled_as_image_transport_does():
     rgb = np.zeros((20, 30, 3), np.uint8)
     rgb[..., 0] = 200
