@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from bisenet_ros.datasets import LabelledSet
 
-CALIBRATION = 128  # images at most; the ranges no longer change with more
-
 
 def export(
     out: Annotated[Path, typer.Argument(help="file to write: NAME.onnx, or NAME.xml for OpenVINO")],
@@ -81,6 +79,7 @@ def _export(
     from bisenet_ros.cli.inference_options import check_classes
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.inference.export import writer
+    from bisenet_ros.inference.export.calibration import calibration_images
     from bisenet_ros.networks.layers import round_up
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -99,19 +98,11 @@ def _export(
         raise DataError(f"{labelled.source}: expected at least 2 images, to calibrate and to score")
     plain = target.parent.parent / f"float32{target.suffix}"
     writer.write(plain, network, card, fitted)
-    examples = _examples(replace(labelled, samples=labelled.samples[::2]), fitted)
+    examples = calibration_images(replace(labelled, samples=labelled.samples[::2]), fitted)
     facts["difference"] = writer.check(plain, network, card, examples[:2])
     writer.write(target, network, card, fitted, examples)
     scored = replace(labelled, samples=labelled.samples[1::2])
     return {**facts, **_compare(plain, target, scored, max_drop)}
-
-
-def _examples(labelled: LabelledSet, size: tuple[int, int]) -> list[np.ndarray]:
-    """Up to ``CALIBRATION`` of the images, evenly chosen, at the input's size."""
-    import cv2
-
-    chosen = range(0, len(labelled), -(-len(labelled) // CALIBRATION))
-    return [cv2.resize(labelled.read(index)[0], (size[1], size[0])) for index in chosen]
 
 
 def _noise(size: tuple[int, int]) -> list[np.ndarray]:
