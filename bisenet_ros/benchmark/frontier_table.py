@@ -8,18 +8,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bisenet_ros.benchmark.peers import Peers
 from bisenet_ros.report.formatting import number, percent
 
 
-def show(measured: dict[str, Any], console: Console) -> None:
-    """Print the rows, the fastest first, and how they were measured."""
+def show(measured: dict[str, Any], peers: Peers | None, console: Console) -> None:
+    """Print the rows, the fastest first, how they were measured, and the peers' rows."""
+    _show_rows(measured, console)
+    if peers is not None:
+        _show_peers(peers, console)
+
+
+def _show_rows(measured: dict[str, Any], console: Console) -> None:
     rows = sorted(measured["rows"], key=lambda row: row["ratio_to_reference"])
     sizes = {row["score_size"] for row in rows if row["score_size"]}
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     titles = ["", "engine", "input", "ms", "ratio", "speed-up", "mIoU"]
     titles += ["scored at"] if len(sizes) > 1 else []
-    for index, title in enumerate(titles):
-        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=index < 2)
+    table = _table(*titles)
     for row in rows:
         cells = [
             Text(("* " if row["on_frontier"] else "  ") + row["name"]),
@@ -47,3 +52,32 @@ def show(measured: dict[str, Any], console: Console) -> None:
         lines.append("*: no other model here is at least as fast and as accurate")
     for line in lines:
         console.print(line, highlight=False, markup=False)
+
+
+def _show_peers(peers: Peers, console: Console) -> None:
+    table = _table("measured elsewhere", "engine", "version", "ms", "ratio", "mIoU")
+    for peer in peers.rows:
+        table.add_row(
+            Text(f"  {peer.name}"),
+            Text(peer.engine),
+            Text(peer.version or "–"),
+            number(peer.ms),
+            number(peer.ratio, 2),
+            percent(peer.miou, 2),
+        )
+    console.print("", table, "")
+    reference = peers.reference
+    console.print(
+        f"ratios to {reference['weights']} ({reference['engine']} {reference['precision']}, "
+        f"{reference['ms']:g} ms) on {peers.machine}, {peers.date}: {peers.camera} to {peers.size}",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _table(*titles: str) -> Table:
+    """An empty table; all columns except the first two are numeric."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="left" if index < 2 else "right", no_wrap=index < 1)
+    return table

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,11 @@ def frontier(
     ] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: one per core", min=0, max=1024)] = 0,
     pairs: Annotated[int, typer.Option(help="measured pairs per model", min=1, max=10000)] = 20,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="other projects' times; default: benchmarks/peers.yaml of the checkout"),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw them to this PNG file")] = None,
     json: Annotated[Path | None, typer.Option(help="write all figures to this file")] = None,
 ) -> None:
     """Time and score models beside the shipped weights: accuracy against milliseconds."""
@@ -63,16 +69,23 @@ def frontier(
 
     from bisenet_ros.benchmark.frontier import candidates, mark_frontier, time_rows
     from bisenet_ros.benchmark.frontier_table import show
+    from bisenet_ros.benchmark.peers import kept_file, read_peers
     from bisenet_ros.cli.terminal import interruptible
     from bisenet_ros.datasets import open_set
     from bisenet_ros.datasets.registry import find_kind
     from bisenet_ros.errors import ArgumentError
     from bisenet_ros.system.atomic_files import check_writable, write_json
+    from bisenet_ros.system.optional import needed
 
     if int8 and data is None:
         raise ArgumentError("--int8 is calibrated and scored with images; pass --data, too")
-    if json is not None:
-        check_writable(json, "--json")
+    for path, option in ((json, "--json"), (plot, "--plot")):
+        if path is not None:
+            check_writable(path, option)
+    if plot is not None:
+        needed("matplotlib", "tools", "--plot")
+    kept = kept_file() if peers is None else peers
+    others = None if kept is None else read_peers(kept)
     plan = _plan(
         (weights or [], reference),
         (device, precision, engine),
@@ -95,9 +108,14 @@ def frontier(
                 for row, entry in zip(rows, measured["rows"], strict=True):
                     entry |= _score(row, entry, plan, labelled, status.update)
         mark_frontier(measured["rows"])
-    show(measured, console)  # before anything is written, which may fail
+    beside = None if others is None else others.beside(measured)
+    show(measured, beside, console)  # before anything is written, which may fail
     if json is not None:
-        write_json(json, measured)
+        write_json(json, {**measured, "peers": None if beside is None else asdict(beside)})
+    if plot is not None:
+        from bisenet_ros.benchmark.frontier_plot import draw
+
+        draw(measured, beside, plot)
 
 
 def _plan(
