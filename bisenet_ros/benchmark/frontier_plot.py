@@ -15,6 +15,7 @@ from bisenet_ros.benchmark.peers import Peer, Peers
 INK, FAINT, EDGE = "#181b20", "#68707a", "#d5d9de"
 FLOAT, INT8, OTHERS = "#1f6feb", "#d9480f", "#68707a"
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 50.0)
+LEAST_SPAN = 2.0  # points of mIoU, so that noise does not look like a difference
 ROW = 0.28  # inches of a line of the lower panel
 
 
@@ -83,7 +84,9 @@ def _scores(axes: Axes, rows: Sequence[dict[str, Any]], peers: Sequence[Peer]) -
             fontsize=9,
         )
     axes.set_ylabel("mIoU, %", color=FAINT)
-    axes.margins(y=0.2)
+    low, high = min(p[2] for p in points), max(p[2] for p in points)
+    margin = 0.2 * max(high - low, LEAST_SPAN)
+    axes.set_ylim(low - margin, high + margin)
     axes.legend(frameon=False, loc="best", fontsize=9)
     _plain(axes)
 

@@ -10,6 +10,7 @@ from bisenet_ros.errors import ArgumentError
 from bisenet_ros.system.cpu import cpu_has_bf16
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+INT8 = "int8"  # of quantised models only
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Compute:
 
     Attributes:
         device: the torch device.
-        precision: ``fp32``, ``fp16`` or ``bf16``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         fallback: why something slower than expected is used, for diagnostics; else empty.
     """
 
@@ -28,7 +29,9 @@ class Compute:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The network's floating type."""
+        """The network's floating type; beside int8, that of what is not quantised."""
+        if self.precision == INT8:
+            return torch.float16 if self.device.type == "cuda" else torch.float32
         return DTYPES[self.precision]
 
 
@@ -40,8 +43,10 @@ def choose(device: str = "auto", precision: str = "auto") -> Compute:
             what to pass instead.
     """
     chosen, fallback = _device(device)
-    if precision != "auto" and precision not in DTYPES:
-        raise ArgumentError(f"precision is {precision!r}; expected auto, {', '.join(DTYPES)}")
+    if precision not in ("auto", *DTYPES, INT8):
+        raise ArgumentError(
+            f"precision is {precision!r}; expected auto, {', '.join(DTYPES)} or {INT8}"
+        )
     if chosen.type == "cpu" and precision == "fp16":
         raise ArgumentError("precision fp16 needs a GPU; on the CPU pass bf16, fp32 or auto")
     if precision == "auto":
