@@ -76,8 +76,8 @@ def export(
         Console().print(f"{name}: {value}", highlight=False, markup=False)
     if facts.get("drop", 0.0) > WORTH_TRAINING:
         Console().print(
-            "note: train --int8 --weights FILE, some hundred steps at a tenth of the learning rate, "
-            "gets weights that lose less",
+            "note: train --int8 --weights FILE, some hundred steps at a low learning rate, gets "
+            "weights that lose less",
             highlight=False,
             markup=False,
             soft_wrap=True,
