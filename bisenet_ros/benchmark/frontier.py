@@ -14,7 +14,7 @@ import torch
 
 from bisenet_ros.benchmark.frames import Frames, read_frames
 from bisenet_ros.benchmark.pairs import time_pairs
-from bisenet_ros.benchmark.pipelines import TimedSegmenter
+from bisenet_ros.benchmark.pipelines import TimedSegmenter, warm_up
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
@@ -145,7 +145,7 @@ def time_rows(plan: FrontierPlan, rows: Sequence[Candidate], progress: Progress)
     reference = Segmenter(
         plan.reference, plan.device, *(("auto", "auto", None) if exported else own)
     )
-    reference.warm_up()
+    warm_up(reference, 1, progress)
     measured = [_time(row, reference, plan, frames, progress) for row in rows]
     times = [row["reference_ms"] for row in measured]
     return {
@@ -167,7 +167,7 @@ def _time(
 ) -> dict[str, Any]:
     progress(f"starting {row.name}")
     segmenter = Segmenter(row.timed, plan.device, row.precision, row.engine, row.size)
-    segmenter.warm_up()
+    warm_up(segmenter, 1, progress)
     progress(f"timing {row.name}")
     background = BackgroundLoad()
     ours, theirs = (

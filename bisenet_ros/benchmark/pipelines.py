@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -80,6 +81,16 @@ class TimedSegmenter(TimedPipeline):
         )
         self.times.append({"decode": decoded, **vars(results[0].times)})
         return results[0].mask
+
+
+def warm_up(segmenter: Segmenter, cameras: int, progress: Callable[[str], None]) -> None:
+    """Get a segmenter ready to be timed with up to ``cameras`` images at once."""
+    segmenter.warm_up(cameras)
+    builder = getattr(segmenter.engine.pipeline, "builder", None)
+    if builder is not None:  # TensorRT's plan, without which torch would be measured
+        progress("building the TensorRT plan")
+        builder.wait()
+        segmenter.warm_up(cameras)
 
 
 class TimedBaseline(TimedPipeline):

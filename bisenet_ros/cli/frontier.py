@@ -127,6 +127,8 @@ def _plan(
     """The options as a plan."""
     from bisenet_ros.benchmark.frontier import FrontierPlan
     from bisenet_ros.cli.sizes import parse_size
+    from bisenet_ros.errors import ArgumentError
+    from bisenet_ros.inference.device import choose
     from bisenet_ros.inference.engines import selection
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -135,6 +137,11 @@ def _plan(
     size, score_size, camera = sizes
     int8, threads, pairs = numbers
     selection.check(engine, device, precision)
+    if int8 and choose(device).device.type == "cuda":
+        raise ArgumentError(
+            "--int8 is of the CPU's runtimes here; pass --device cpu, or time TensorRT's with "
+            "--engine tensorrt --precision int8"
+        )
     shipped = None if given and reference else share_file(SHIPPED_WEIGHTS)
     chosen = tuple(given) or (shipped,)
     return FrontierPlan(
