@@ -53,7 +53,7 @@ def frontier(
         str, typer.Option(help=f"of weights files: auto, {', '.join(ENGINES)}")
     ] = "auto",
     precision: Annotated[
-        str, typer.Option(help="of weights files: auto, fp32, fp16, bf16")
+        str, typer.Option(help="of weights files: auto, fp32, fp16, bf16; int8 with tensorrt")
     ] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: one per core", min=0, max=1024)] = 0,
     pairs: Annotated[int, typer.Option(help="measured pairs per model", min=1, max=10000)] = 20,

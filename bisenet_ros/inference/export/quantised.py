@@ -95,28 +95,41 @@ def _make_signed(onnx: Any, graph: Any) -> None:
     Weights, which are signed and have a scale for each channel, stay as they are.
     """
     values = {tensor.name: tensor for tensor in graph.initializer}
+    constant = set(values)
     done: dict[tuple[str, str], tuple[str, str]] = {}  # scale and zero point, and their new names
-    for node in graph.node:
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in values:
-            continue
-        scale, zero = node.input[1:3]
-        if (scale, zero) not in done:
-            scales = onnx.numpy_helper.to_array(values[scale])
-            zeros = onnx.numpy_helper.to_array(values[zero])
-            made = f"{scale}_signed", f"{zero}_signed"
-            wide = np.asarray(_signed_scale(scales, zeros), np.float32)
-            for name, value in zip(made, (wide, np.zeros((), np.int8)), strict=True):
-                graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-            done[scale, zero] = made
-        node.input[1], node.input[2] = done[scale, zero]
-        del node.attribute[:]  # the axis of scales per channel
+    for node in graph.node:  # sources come before what uses them
+        if constant.issuperset(node.input):
+            constant.update(node.output)
+        elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            _use_signed(onnx, graph, node, values, done)
     del graph.value_info[:]  # which calls them unsigned; all of it can be inferred
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
 
 
-def _signed_scale(scales: np.ndarray, zeros: np.ndarray) -> float:
+def _use_signed(
+    onnx: Any,
+    graph: Any,
+    node: Any,
+    values: dict[str, Any],
+    done: dict[tuple[str, str], tuple[str, str]],
+) -> None:
+    """Give one node its new scale and zero point, which are added to the graph at the first use."""
+    scale, zero = node.input[1:3]
+    if (scale, zero) not in done:
+        scales = onnx.numpy_helper.to_array(values[scale])
+        zeros = onnx.numpy_helper.to_array(values[zero])
+        made = f"{scale}_signed", f"{zero}_signed"
+        wide = np.asarray(signed_scale(scales, zeros), np.float32)
+        for name, value in zip(made, (wide, np.zeros((), np.int8)), strict=True):
+            graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+        done[scale, zero] = made
+    node.input[1], node.input[2] = done[scale, zero]
+    del node.attribute[:]  # the axis of scales per channel
+
+
+def signed_scale(scales: np.ndarray, zeros: np.ndarray) -> float:
     """The scale of -127 to 127 that covers what these scales and zero points cover."""
     if zeros.dtype == np.int8:
         lowest, highest = -128.0 - zeros, MOST_POSITIVE - zeros
@@ -164,7 +177,7 @@ def describe(content: bytes) -> Quantised | None:
                 about = json.loads(entry[VALUE])
                 height, width = about["size"]
                 return Quantised(str(about["weights"]), (int(height), int(width)))
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError):
         return None
     return None
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bisenet_ros.checkpoints import load, save
 from bisenet_ros.cli import main
@@ -21,7 +23,13 @@ from bisenet_ros.inference.cuda.tensorrt_plan import PlanKey, build_plan
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.tensorrt import TensorRtPipeline
-from bisenet_ros.inference.export.quantised import describe, find
+from bisenet_ros.inference.export.quantised import (
+    ENTRY,
+    Quantised,
+    describe,
+    find,
+    signed_scale,
+)
 
 INT8 = Compute(torch.device("cpu"), "int8")
 SIZE = (64, 96)
@@ -86,14 +94,17 @@ def test_the_scales_are_as_tensorrt_takes_them(quantised):
     values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     nodes = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert len(nodes) > 100
+    weights = set(values)  # and what only passes them on
+    for node in graph.node:
+        weights.update(node.output if weights.issuperset(node.input) else ())
     for node in nodes:
         scale, zero = (values[name] for name in node.input[1:3])
         assert zero.dtype == np.int8 and not zero.any() and (scale > 0).all()
-        weights = node.input[0] in values
-        assert weights or (scale.size == 1 and not node.attribute)
-    fed = {n.input[1] for n in graph.node if n.op_type == "Conv"}
-    made = {n.output[0] for n in nodes if n.input[0] in values}
-    assert len(fed & made) > 0.9 * len(fed)
+        assert node.input[0] in weights or (scale.size == 1 and not node.attribute)
+    made = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
+    convolutions = [n for n in graph.node if n.op_type == "Conv"]
+    assert all(n.input[1] in made & weights for n in convolutions)
+    assert sum(n.input[0] in made for n in convolutions) > 0.9 * len(convolutions)
 
 
 def test_the_plan_is_of_the_quantised_network(trt, quantised, small_weights):
@@ -170,6 +181,40 @@ def test_other_files_are_not_taken_for_quantised_networks(quantised):
     assert about is not None and about.size == SIZE
     for other in (b"", b"x", content[:-1], content[: len(content) // 2], b"\xff" * 40, b"\x72\x7f"):
         assert describe(other) is None
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_break_the_reading_of_metadata(content):
+    assert describe(content) is None
+
+
+@pytest.mark.parametrize(
+    "entry", ['{"size": [1e999, 2], "weights": "x"}', "[]", "{", '{"size": 3}']
+)
+def test_broken_metadata_is_that_of_another_file(entry):
+    import onnx
+
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.helper.set_model_props(model, {ENTRY: entry})
+    assert describe(model.SerializeToString()) is None
+    onnx.helper.set_model_props(model, {ENTRY: '{"size": [1, 2], "weights": "x"}'})
+    assert describe(model.SerializeToString()) == Quantised("x", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zeros", "scales", "reach"),
+    [
+        (np.uint8, [0], [0.1], 25.5),
+        (np.uint8, [0, 0], [0.1, 0.2], 51.0),  # per channel
+        (np.uint8, [55], [0.1], 20.0),
+        (np.uint8, [200], [0.1], 20.0),
+        (np.int8, [0], [0.1], 12.7),
+        (np.int8, [-28], [0.1], 15.5),
+    ],
+)
+def test_the_signed_scale_covers_the_range(dtype, zeros, scales, reach):
+    found = signed_scale(np.array(scales, np.float32), np.array(zeros, dtype))
+    assert found * 127 == pytest.approx(reach, rel=1e-5)
 
 
 def test_wrong_uses_are_refused(quantised, labelled, tmp_path, capsys):
