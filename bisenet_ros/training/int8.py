@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SIGNED, UNSIGNED = 127.0, 255.0  # steps from zero to the end of the range
+STEPS = 127.0  # from zero to the end of the range
 LEAST = 1e-12  # range of a tensor of zeros
 
 
@@ -34,17 +34,19 @@ def as_float(network: nn.Module) -> None:
 
 
 def rounded_input(x: Tensor) -> Tensor:
-    """Activations of any shape on a grid that covers them: unsigned unless one is negative."""
+    """Activations of any shape on a signed grid that covers them.
+
+    TensorRT has no other; OpenVINO has steps half as large for what is never negative.
+    """
     with torch.no_grad():
-        low, high = torch.aminmax(x.detach().float())
-        scale = torch.where(low < 0, torch.maximum(-low, high) / SIGNED, high / UNSIGNED)
+        scale = x.detach().float().abs().amax() / STEPS
     return _rounded(x, scale)
 
 
 def rounded_weight(weight: Tensor) -> Tensor:
     """Weights (out, in, k, k) on a signed grid for each output channel."""
     with torch.no_grad():
-        scale = weight.detach().float().abs().amax(dim=(1, 2, 3), keepdim=True) / SIGNED
+        scale = weight.detach().float().abs().amax(dim=(1, 2, 3), keepdim=True) / STEPS
     return _rounded(weight, scale)
 
 

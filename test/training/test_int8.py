@@ -23,10 +23,9 @@ from bisenet_ros.training.recipe import Recipe
 from bisenet_ros.training.run import prepare, read_data, train
 
 
-def slowly_rounded(values: np.ndarray, signed: bool) -> np.ndarray:
-    """One by one, to the nearest of 255 steps from zero on, or of 127 to either side."""
-    step = np.abs(values).max() / (127 if signed else 255)
-    grid = step * np.arange(-127 if signed else 0, 128 if signed else 256)
+def slowly_rounded(values: np.ndarray) -> np.ndarray:
+    """One by one, to the nearest of 127 steps to either side of zero."""
+    grid = np.abs(values).max() / 127 * np.arange(-127, 128)
     found = [grid[np.abs(grid - value).argmin()] for value in values.ravel()]
     return np.array(found).reshape(values.shape)
 
@@ -35,11 +34,11 @@ def slowly_rounded(values: np.ndarray, signed: bool) -> np.ndarray:
 def test_values_lie_on_the_grid(lowest: float):
     values = np.random.default_rng(0).uniform(lowest, 2, (2, 3, 4, 5)).astype(np.float32)
     found = rounded_input(torch.tensor(values)).numpy()
-    assert np.allclose(found, slowly_rounded(values, lowest < 0), atol=1e-5)
+    assert np.allclose(found, slowly_rounded(values), atol=1e-5)
     weight = values * np.array([1, 100], np.float32)[:, None, None, None] - 0.5
     found = rounded_weight(torch.tensor(weight)).numpy()
     for ours, theirs in zip(found, weight, strict=True):
-        assert np.allclose(ours, slowly_rounded(theirs, True), atol=1e-6 * np.abs(theirs).max())
+        assert np.allclose(ours, slowly_rounded(theirs), atol=1e-6 * np.abs(theirs).max())
     assert not rounded_input(torch.zeros(1, 2, 3, 3)).any()
 
 
