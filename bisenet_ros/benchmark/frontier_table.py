@@ -21,22 +21,22 @@ def show(measured: dict[str, Any], peers: Peers | None, console: Console) -> Non
 
 def _show_rows(measured: dict[str, Any], console: Console) -> None:
     rows = sorted(measured["rows"], key=lambda row: row["ratio_to_reference"])
-    sizes = {row["score_size"] for row in rows if row["score_size"]}
-    titles = ["", "engine", "input", "ms", "ratio", "speed-up", "mIoU"]
-    titles += ["scored at"] if len(sizes) > 1 else []
-    table = _table(*titles)
+    inputs = {row["size"] for row in rows}
+    scored = {row["score_size"] for row in rows if row["score_size"]}
+    # A size that all have is below the table, which has to fit a terminal.
+    extra = {"input": "size"} if len(inputs) > 1 else {}
+    extra |= {"scored at": "score_size"} if len(scored) > 1 else {}
+    table = _table("", "engine", "ms", "ratio", "speed-up", "mIoU", *extra)
     for row in rows:
-        cells = [
+        table.add_row(
             Text(("* " if row["on_frontier"] else "  ") + row["name"]),
             f"{row['engine']} {row['precision']}",
-            row["size"],
             number(row["median_ms"]),
             number(row["ratio_to_reference"], 2),
             number(row["speed_up"], 2),
             percent(row["miou"], 2),
-            row["score_size"] or "–",
-        ]
-        table.add_row(*cells[: len(titles)])
+            *(row[key] or "–" for key in extra.values()),
+        )
     console.print("", table, "")
     reference, machine = measured["reference"], measured["machine"]
     lines = [
@@ -47,7 +47,7 @@ def _show_rows(measured: dict[str, Any], console: Console) -> None:
     ]
     if "data" in measured:
         data = measured["data"]
-        where = f" at {', '.join(sizes)}" if len(sizes) == 1 else ""
+        where = f" at {', '.join(scored)}" if len(scored) == 1 else ""
         lines.append(f"mIoU{where} on {data['images']} images of {data['folder']}, {data['split']}")
         lines.append("*: no other model here is at least as fast and as accurate")
     for line in lines:
