@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": "Play a bag through the real node over DDS and score it as evaluate --bag does.",
     "view": "Show a recording or a running node in Rerun: camera, mask, confidence, figures.",
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
+    "frontier": "Time and score models beside the shipped weights: accuracy against milliseconds.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
     "networks": "List the networks: parameters, multiply-adds, strides, options, time.",

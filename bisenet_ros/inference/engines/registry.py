@@ -141,7 +141,7 @@ ENGINES = {
     ),
     "tensorrt": EngineSpec(
         "TensorRT: builds a plan at the first start, in the background, and keeps it",
-        on(cuda=("fp16", "fp32")),
+        on(cuda=("fp16", "fp32", "int8")),
         _start_tensorrt,
         package="tensorrt",
     ),
