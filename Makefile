@@ -59,11 +59,12 @@ test-rest: $(STAMP)
 test-jazzy: $(JAZZY)/.setup
 	$(JAZZY)/bin/python -m pytest test/ros test/cli
 
-# MODULES=statistics,losses runs those alone; scripts/mutants.py lists them.
+# MODULES=statistics,losses runs those alone, MUTANTS="--sample 25 --minutes 20" some of each file;
+# out/mutants keeps what is known, and the next run goes on.
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
 		--no-build-isolation -e '.[mutants]'
-	nice -n 19 $(BIN)/python scripts/mutants.py $(MODULES:%=--modules %)
+	nice -n 19 $(BIN)/python scripts/mutants.py $(MODULES:%=--modules %) $(MUTANTS)
 
 # The machine's own Python, which has the torch that fits its GPU: GPU="--minutes 9 --data PATH".
 gpu:

@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two cores, and tests that start processes of their own: more threads only wait for each other.
-torch.set_num_threads(2)
+torch.set_num_threads(min(2, torch.get_num_threads()))
 
 # How long an example takes says nothing on a machine that others share.
 settings.register_profile("shared", deadline=None)

@@ -54,7 +54,7 @@ def export(
     from bisenet_ros.inference.export.reader import SUFFIXES
     from bisenet_ros.system.atomic_files import check_writable, staged, write_json
 
-    if out.suffix.lower() not in SUFFIXES:
+    if out.suffix not in SUFFIXES:
         raise ArgumentError(f"{out} has the wrong suffix; expected {' or '.join(SUFFIXES)}")
     if int8 != (calibrate is not None):
         raise ArgumentError("--int8 and --calibrate DIR go together; give both or neither")

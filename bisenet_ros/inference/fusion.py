@@ -31,7 +31,8 @@ class FusedPattern(NamedTuple):
 
     Attributes:
         conv: the convolution's node.
-        addition: the node that adds another value to the convolution's output, or None.
+        addition: the node that adds another value to the convolution's output, or None; given only
+            with the activation ``relu``.
         activation: ``relu``, ``relu6`` or ``none``.
         last: the pattern's output node; ``conv`` itself if nothing can be fused.
     """
@@ -179,10 +180,10 @@ def _pattern(modules: dict[str, nn.Module], conv: fx.Node) -> FusedPattern:
     if following.target in ADDITIONS and len(following.args) == 2 and not following.kwargs:
         others = [summand for summand in following.args if summand is not conv]
         after = _only_user(following)
-        activation = _activation(modules, after) if after is not None else ""
-        if len(others) == 1 and isinstance(others[0], fx.Node) and activation:
-            assert after is not None
-            return FusedPattern(conv, following, activation, after)
+        # oneDNN has no operator for an addition with a ReLU6 behind it.
+        relu = after is not None and _activation(modules, after) == "relu"
+        if after is not None and relu and len(others) == 1 and isinstance(others[0], fx.Node):
+            return FusedPattern(conv, following, "relu", after)
     return FusedPattern(conv, None, "none", conv)
 
 

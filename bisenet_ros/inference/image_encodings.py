@@ -57,8 +57,7 @@ def _bayer(code: int) -> Callable[[np.ndarray], np.ndarray]:
         if height > 2 and width > 2:
             return cv2.cvtColor(mosaic, code)
         # OpenCV needs three rows and columns; mirrored rows keep the 2×2 pattern.
-        border = cv2.BORDER_REFLECT_101 if min(mosaic.shape) > 1 else cv2.BORDER_REPLICATE
-        padded = cv2.copyMakeBorder(mosaic, 0, 4, 0, 4, border)
+        padded = cv2.copyMakeBorder(mosaic, 0, 4, 0, 4, cv2.BORDER_REFLECT_101)
         return np.ascontiguousarray(cv2.cvtColor(padded, code)[:height, :width])
 
     return convert
@@ -165,15 +164,7 @@ def view_raw(data: Buffer, encoding: str, height: int, width: int, step: int) ->
     known = ENCODINGS[encoding]
     rows, size = height * known.planes // 2, known.bytes_per_pixel
     table = flat[: rows * step].reshape(rows, step)[:, : width * size]
-    return table.reshape(rows, width, size) if step == width * size else _strided(table, size)
-
-
-def _strided(table: np.ndarray, size: int) -> np.ndarray:
-    """View padded rows (rows, width · size) as (rows, width, size), without a copy."""
-    rows, row_bytes = table.shape
-    return np.lib.stride_tricks.as_strided(
-        table, (rows, row_bytes // size, size), (table.strides[0], size, 1), writeable=False
-    )
+    return table.reshape(rows, width, size)
 
 
 def check_compressed(data: Buffer) -> None:

@@ -31,7 +31,7 @@ class VideoConsistency:
         self._sums = dict.fromkeys(self.windows, 0.0)
         self._counts = dict.fromkeys(self.windows, 0)
         self._last: tuple[np.ndarray, np.ndarray] | None = None
-        self._runs: tuple[np.ndarray, np.ndarray] | None = None
+        self._runs = (np.zeros(0, np.uint8), np.zeros(0, np.uint8))
 
     def add(self, truth: np.ndarray | None, mask: np.ndarray, follows: bool = True) -> None:
         """Look at the next frame.
@@ -43,18 +43,19 @@ class VideoConsistency:
             follows: whether the frame follows the one before without a gap; a gap or another size
                 begins new windows.
         """
-        if truth is None:
-            self.complete = False
+        self.complete &= truth is not None
         if not self.complete or truth is None:
-            self._last = self._runs = None
+            self._last = None
             return
-        ids = (truth, mask)
-        last, runs = self._last, self._runs
-        if last is None or runs is None or not follows or last[0].shape != truth.shape:
-            last = (np.full_like(truth, UNLABELLED), np.full_like(mask, UNLABELLED))
-            runs = (np.zeros(truth.shape, np.uint8), np.zeros(mask.shape, np.uint8))
-        grown = tuple(_longer(run, old, new) for run, old, new in zip(runs, last, ids, strict=True))
-        self._last, self._runs = ids, (grown[0], grown[1])
+        if self._last is None or not follows or self._last[0].shape != truth.shape:
+            # From a run of 0, every id makes a run of 1.
+            self._last = (truth, mask)
+            self._runs = (np.zeros(truth.shape, np.uint8), np.zeros(mask.shape, np.uint8))
+        grown = (
+            _longer(self._runs[0], self._last[0], truth),
+            _longer(self._runs[1], self._last[1], mask),
+        )
+        self._last, self._runs = (truth, mask), grown
         for n in self.windows:
             constant = grown[0] >= n
             count = int(np.count_nonzero(constant))

@@ -42,6 +42,13 @@ def test_what_it_writes_serves(small_weights, tmp_path, capsys, suffix):
     assert "difference" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["m.pb", "m", "m.XML"])  # OpenVINO takes no capitals
+def test_other_suffixes_are_refused_with_those_there_are(small_weights, tmp_path, capsys, name):
+    refused = [tmp_path / name, "--weights", small_weights]
+    check_refused(capsys, refused, 2, name, "wrong suffix; expected .onnx or .xml")
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("suffix", "size", "fitted"),
     [

@@ -146,3 +146,52 @@ def test_large_images_are_shrunk_and_small_ones_are_not():
 def test_an_unknown_method_is_refused(wrong: dict):
     with pytest.raises(ArgumentError, match="expected"):
         FlowMethod(**wrong)
+
+
+class Seen:
+    """OpenCV's flow: remembers the images, and says where each pixel is."""
+
+    def calc(self, first: np.ndarray, second: np.ndarray, _: None) -> np.ndarray:
+        self.first, self.second = first, second
+        rows, columns = np.indices(first.shape)
+        return np.stack([columns, rows], -1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("size", "grown"),
+    [
+        ((64, 64), (64, 64)),
+        ((70, 130), (70, 130)),
+        ((64, 128), (64, 128)),
+        ((63, 65), (64, 65)),
+        ((90, 20), (90, 64)),
+        ((1, 1), (64, 64)),
+        ((64, 129), (65, 129)),  # at most twice as wide as high
+        ((200, 70), (200, 100)),  # nor as high as wide
+    ],
+)
+def test_small_and_flat_images_are_padded_by_their_last_row_and_column(size, grown):
+    flow = OpticalFlow(FlowMethod())
+    flow._dis = seen = Seen()
+    random = np.random.default_rng(0)
+    pair = [random.integers(0, 256, size, np.uint8) for _ in range(2)]
+    found = flow.between(*pair)
+    for image, seen_image in zip(pair, (seen.first, seen.second), strict=True):
+        below, right = grown[0] - size[0], grown[1] - size[1]
+        assert np.array_equal(seen_image, np.pad(image, ((0, below), (0, right)), "edge"))
+        assert seen_image.flags.c_contiguous
+    assert found.shape == (*size, 2) and found.flags.c_contiguous
+    assert found[-1, -1].tolist() == [size[1] - 1, size[0] - 1]
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_grey_is_of_the_mean_of_the_pixels_that_are_merged(order):
+    flow = OpticalFlow(FlowMethod(max_side=64))
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    means = image.reshape(48, 2, 64, 2, 3).mean((1, 3))
+    red, green, blue = np.moveaxis(means if order == "rgb" else means[..., ::-1], -1, 0)
+    wanted = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+    assert np.abs(flow.grey(image, order) - wanted).max() <= 1.01
+    assert np.array_equal(
+        flow.grey(image[:64, :64], "rgb"), flow.grey(image[:64, :64, ::-1], "bgr")
+    )

@@ -5,12 +5,14 @@ from array import array
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.errors import DataError
+from bisenet_ros.projection.run_length import RUN
 from bisenet_ros.ros import messages
 from bisenet_ros.ros.segmentation.camera import camera_names
 
@@ -54,6 +56,39 @@ def test_byte_order_is_that_of_the_message():
         message.data = array("B", data.tobytes())
         found = messages.to_pixels(message).image[0, :, 0]
         assert np.abs(found.astype(int) - [0x12, 0xAB]).max() <= 1  # rounded from sixteen bits
+
+
+def test_sixteen_bit_pixels_have_steps_of_two_bytes():
+    depth = np.arange(6, dtype=np.uint16).reshape(2, 3) * 1000
+    message = messages.to_image(HEADER, depth, "mono16")
+    assert (message.height, message.width, message.step) == (2, 3, 6)
+    assert bytes(message.data) == depth.tobytes() and not message.is_bigendian
+
+
+def test_runs_are_said_to_be_an_image_of_the_masks_size():
+    mask = np.zeros((4, 300), np.uint8)
+    mask[1:3] = 7
+    message = messages.to_runs(HEADER, mask)
+    assert message.header == HEADER and message.encoding == "mono8"
+    assert (message.height, message.width, message.step) == (4, 300, 300)
+    runs = np.frombuffer(message.data, RUN)
+    assert np.array_equal(np.repeat(runs["value"], runs["length"]), mask.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("sec", "nanosec", "nanoseconds"),
+    [
+        (0, 0, 0),
+        (1, 5, 1_000_000_005),
+        (1_700_000_000, 999_999_999, 1_700_000_000_999_999_999),
+        (-1, 0, -1_000_000_000),  # which a message can carry
+        (-2, 999_999_999, -1_000_000_001),
+    ],
+)
+def test_stamps_are_nanoseconds_both_ways(sec, nanosec, nanoseconds):
+    stamp = Time(sec=sec, nanosec=nanosec)
+    assert messages.stamp_ns(stamp) == nanoseconds
+    assert messages.to_stamp(nanoseconds) == stamp
 
 
 def test_jpegs_have_the_header_quality_and_channel_order_that_are_asked_for():

@@ -59,7 +59,7 @@ class FusedConv(nn.Module):
         self._packed = False
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        """activation(conv(x) + other)."""
+        """activation(conv(x) + other); ``other`` with the activation ``relu`` only."""
         if not self._packed:
             # The best layout depends on the image size, but any layout is correct for all sizes.
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(

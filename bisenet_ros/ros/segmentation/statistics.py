@@ -111,7 +111,9 @@ class CameraStatistics:
         regular = np.abs(steps / period - np.rint(steps / period)) < 0.25
         if regular.mean() < 0.8:
             return 0.0
-        return float(missing.sum() / (missing.sum() + steps.size))
+        # Steps of less than half a period make up for longer ones: jitter, not a gain of frames.
+        lost = max(0.0, float(missing.sum()))
+        return lost / (lost + steps.size)
 
     def superseded(self) -> None:
         """A newer frame replaced a pending one."""

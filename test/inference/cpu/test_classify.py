@@ -67,3 +67,35 @@ def test_far_apart_logits_neither_overflow_nor_vanish():
     mask = np.empty((5, 5), np.uint8)
     probability = classify(logits, mask, BUFFERS, probability=True)
     assert (mask == 1).all() and (probability == 1).all()
+
+
+@pytest.mark.parametrize("size", [(7, 9), (23, 31)])
+def test_groups_have_the_probability_of_their_classes_together(size):
+    random = np.random.default_rng(2)
+    logits = random.normal(0, 2, (5, 4, 6)).astype(np.float32)
+    groups = np.full(256, 255, np.uint8)
+    groups[:5] = (3, 1, 3, 255, 1)
+    scores = slow_scores(logits, size)
+    powers = np.exp(scores - scores.max(0))
+    mask = BUFFERS.lend(size, np.uint8)
+    found = classify(logits, mask, BUFFERS, probability=True, groups=groups)
+    assert np.array_equal(mask, groups[scores.argmax(0)])
+    own = np.where(groups[:5, None, None] == mask, powers, 0).sum(0)
+    assert np.abs(found - own / powers.sum(0)).max() < 1e-5
+    before = mask.copy()
+    assert classify(logits, mask, BUFFERS, groups=groups) is None
+    assert np.array_equal(mask, before)
+
+
+def test_a_single_class_is_everywhere_and_sure():
+    mask = np.full((5, 6), 9, np.uint8)
+    probability = classify(np.full((1, 2, 3), -7.0, np.float32), mask, BUFFERS, probability=True)
+    assert not mask.any() and (probability == 1).all()
+
+
+def test_the_last_of_255_classes_is_found():
+    logits = np.zeros((255, 2, 2), np.float32)
+    logits[254] = 1.0
+    mask = np.zeros((4, 4), np.uint8)
+    probability = classify(logits, mask, BUFFERS, probability=True)
+    assert (mask == 254).all() and np.allclose(probability, np.e / (np.e + 254))

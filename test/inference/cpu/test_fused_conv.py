@@ -61,3 +61,56 @@ def test_the_engine_runs_without_the_operator(small_weights, monkeypatch):
     assert not fused_conv.available(torch.float32)
     plain = TorchEngine(network, card.mean, card.std, choose("cpu", "fp32"))
     assert torch.allclose(plain(images), first, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bias": False},
+        {"stride": 2, "padding": 1},
+        {"dilation": 2, "padding": (2, 1)},
+        {"groups": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("activation", fused_conv.ACTIVATIONS)
+def test_a_fused_convolution_is_the_layers_one_by_one(options, activation):
+    if not fused_conv.available(torch.float32):
+        pytest.skip(f"torch {torch.__version__} has no such operator")
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, 3, **options)
+    fused = fused_conv.FusedConv(conv, activation)
+    then = {"none": lambda x: x, "relu": torch.relu, "relu6": lambda x: x.clamp(0, 6)}[activation]
+    with torch.inference_mode():
+        for size in ((2, 4, 12, 10), (1, 4, 7, 21)):
+            x = 9 * torch.randn(size)
+            wanted = conv(x)
+            assert torch.allclose(fused(x), then(wanted), atol=1e-4)
+            if activation == "relu":  # the only one that oneDNN has behind a sum
+                other = 9 * torch.randn(wanted.shape)
+                assert torch.allclose(fused(x, other), then(wanted + other), atol=1e-4)
+
+
+@pytest.mark.parametrize("error", [AttributeError, NotImplementedError, RuntimeError, TypeError])
+def test_an_operator_that_fails_in_any_way_is_not_used(monkeypatch, error):
+    def fail(*_):
+        raise error("no")
+
+    monkeypatch.setattr(fused_conv.FusedConv, "forward", fail)
+    assert fused_conv.available(torch.float32) is False
+
+
+@pytest.mark.parametrize("wrong", ["relu", "relu6", "sum"])
+def test_an_operator_that_computes_something_else_is_not_used(monkeypatch, wrong):
+    if not fused_conv.available(torch.float32):
+        pytest.skip(f"torch {torch.__version__} has no such operator")
+    right = fused_conv.FusedConv.forward
+
+    def forward(self, x, other=None):
+        found = right(self, x, other)
+        kind = "sum" if other is not None else "relu6" if self.limits else "relu"
+        return found + 0.1 if kind == wrong else found
+
+    monkeypatch.setattr(fused_conv.FusedConv, "forward", forward)
+    assert fused_conv.available(torch.float32) is False

@@ -191,6 +191,18 @@ def test_ties_go_to_the_lowest_class(device):
         assert set(out.mask.unique().tolist()) <= {0, 1, 2, 4}
 
 
+@pytest.mark.parametrize(("above", "mask"), [(0.0, 0), (1e-6, 255)])
+def test_a_probability_that_equals_the_threshold_is_enough(device, above, mask):
+    logits = torch.zeros(4, 3, 3, dtype=torch.float16, device=device)  # a quarter each
+    raw = torch.zeros(13, 11, 3, dtype=torch.uint8, device=device)
+    palette = torch.zeros(256, 3, dtype=torch.uint8, device=device)
+    out = empty((13, 11), ("confidence",), device)
+    grid = upsample_grid((3, 3), (13, 11), device)
+    kernels.classify(logits, raw, grid, palette, "rgb", 0.25 + above, 0.5, out)
+    assert (out.mask == mask).all()
+    assert (out.confidence == (64 if mask == 0 else 0)).all()
+
+
 def test_they_are_chosen_where_they_work(device):
     assert backend.choose(device, 19, torch.float16) == (kernels, "")
 

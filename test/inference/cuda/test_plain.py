@@ -96,6 +96,14 @@ def test_unlikely_pixels_are_unlabelled_and_show_the_camera():
     assert np.array_equal(overlay[mask == 255], camera[mask == 255])
 
 
+def test_a_probability_that_equals_the_threshold_is_enough():
+    logits = torch.zeros(4, 2, 3)  # four classes of exactly a quarter each
+    (kept, sure, _), _, _ = run(logits, (6, 7), 0.25)
+    assert (kept == 0).all() and (sure == 64).all()
+    (dropped, unsure, _), _, _ = run(logits, (6, 7), float(np.nextafter(np.float32(0.25), 1)))
+    assert (dropped == 255).all() and not unsure.any()
+
+
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5, 0.3, 1.0])
 def test_the_overlay_is_opencvs_blend(alpha, order):

@@ -243,6 +243,29 @@ def test_the_worker_sleeps_until_the_next_tick_and_no_longer(clock):
     assert simulated._until_tick() == STALLED_S
 
 
+@pytest.mark.parametrize(
+    ("rate", "timeout_s", "wait_s"),
+    [(10, 0.75, 0.1), (10, 0.02, 0.02), (0.5, 5.0, 1.0), (10, None, 0.1)],
+)
+def test_a_wait_ends_at_the_tick_the_timeout_or_after_a_second(
+    clock, monkeypatch, rate, timeout_s, wait_s
+):
+    scheduler = Scheduler(["a"], rate, clock)
+    scheduler.submit("a", 1)
+    assert at_once(scheduler) == [("a", 1)]
+    scheduler.submit("a", 2)
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        scheduler.stop()
+
+    monkeypatch.setattr(scheduler._changed, "wait", wait)
+    monkeypatch.setattr("bisenet_ros.ros.segmentation.scheduler.time.monotonic", lambda: 7.0)
+    assert scheduler.next_batch(timeout_s) == []
+    assert waits == [pytest.approx(wait_s)]
+
+
 def test_the_shortest_of_all_waits_is_taken():
     assert _minimum(None, 3.0, 2.0) == 2.0
     assert _minimum(0.0, None, 1.0) == 0.0

@@ -16,7 +16,13 @@ from bisenet_ros.ros.segmentation.diagnostics import (
     camera_status,
     model_status,
 )
-from bisenet_ros.ros.segmentation.statistics import STAGES, WINDOW, CameraStatistics, Window
+from bisenet_ros.ros.segmentation.statistics import (
+    MAX_EVENTS,
+    STAGES,
+    WINDOW,
+    CameraStatistics,
+    Window,
+)
 
 
 def test_rate_counts_events_of_the_last_seconds():
@@ -90,6 +96,51 @@ def test_the_period_is_that_of_the_shortest_steps():
         stamp += 0.02 if i % 5 == 0 else 0.04  # a fifth of the steps lost nothing
         statistics.received(i / 25, stamp)
     assert statistics.lost_share(4.0) == pytest.approx(80 / 180, abs=0.01)
+
+
+@pytest.mark.parametrize(("short", "lost"), [(8, 0.0), (11, 89 / 189)])
+def test_the_period_is_the_tenth_percentile_of_the_steps(short, lost):
+    """Fewer than a tenth of short steps are jitter, more of them are the camera's period."""
+    statistics = CameraStatistics(0.0)
+    stamp = 1000.0
+    for i in range(101):
+        statistics.received(i / 25, stamp)
+        stamp += 0.02 if i < short else 0.04
+    assert statistics.lost_share(4.0) == pytest.approx(lost)
+
+
+@pytest.mark.parametrize(
+    ("steps", "lost"),
+    [
+        ([1] * 7 + [2], 1 / 9),
+        ([1] * 6 + [2], 0.0),  # too few
+        ([1] * 8 + [1.5] * 2, 2 / 12),
+        ([1] * 7 + [1.5] * 3, 0.0),  # irregular
+    ],
+)
+def test_a_loss_is_told_from_eight_steps_of_which_four_fifths_are_regular(steps, lost):
+    statistics = CameraStatistics(0.0)
+    stamp = 1000.0
+    for i, step in enumerate([0, *steps]):
+        stamp += step / 16
+        statistics.received(i / 25, stamp)
+    assert statistics.lost_share(1.0) == pytest.approx(lost)
+
+
+def test_a_window_is_bounded_whatever_the_rate():
+    window = Window(0.0)
+    for i in range(MAX_EVENTS + 10):
+        window.add(1.0, float(i))
+    assert window.values(1.0) == [float(i) for i in range(10, MAX_EVENTS + 10)]
+
+
+def test_projections_have_their_time_reported():
+    statistics = CameraStatistics(0.0)
+    for name, milliseconds in (("ground", 3.0), ("points", 4.0), ("points", 6.0)):
+        statistics.projected(name, 1.0, milliseconds)
+    report = statistics.report(2.0)
+    assert (report["ground_ms_p50"], report["points_ms_p50"]) == (3.0, 5.0)
+    assert math.isnan(statistics.report(1.0 + WINDOW)["ground_ms_p50"])
 
 
 def test_percentiles_of_ages_are_those_their_names_say():
@@ -252,6 +303,7 @@ def test_steps_of_a_camera_that_stood_still_or_paused_do_not_count():
     unset = CameraStatistics(0.0)
     for i in range(9):
         unset.received(0.01 * i)  # a driver that sets no stamps
+    unset.received(0.1, 1.5)
     assert unset._steps.values(0.1) == []
 
 
