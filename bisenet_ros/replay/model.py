@@ -54,6 +54,7 @@ def weights_facts(segmenter: Segmenter) -> dict[str, Any]:
         "trained_on": card.dataset,
         "trained_at": f"{width} × {height}",
         "licence": card.licence,
+        "temperature": card.temperature,
     }
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.bag import film_source
-from bisenet_ros.report.data import Facts, machine_facts
+from bisenet_ros.report.data import Facts, machine_facts, temperature_facts
 from bisenet_ros.report.dataset import mistakes, span
 from bisenet_ros.report.formatting import number, percent
 from bisenet_ros.report.html import (
@@ -301,6 +301,7 @@ def facts(metrics: dict[str, Any]) -> Facts:
         ("Live", played),
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
+        ("Temperature", temperature_facts(metrics)),
         ("Run", run),
         machine_facts(metrics["machine"]),
     ]

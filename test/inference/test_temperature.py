@@ -31,9 +31,7 @@ Run = Callable[[OutputRequest], Result]
 def warm(small_weights, tmp_path_factory) -> Path:
     """The small network with a temperature."""
     path = tmp_path_factory.mktemp("warm") / "warm.safetensors"
-    return save_with_card(
-        small_weights, path, replace(read_card(small_weights), temperature=WARM)
-    )
+    return save_with_card(small_weights, path, replace(read_card(small_weights), temperature=WARM))
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,7 @@ def run(logits, size, threshold=0.0, alpha=0.5, order="rgb", seed=0, temperature
     out = outputs(*size)
     grid = upsample_grid(logits.shape[1:], size, CPU)
     palette_here, raw_here = torch.from_numpy(palette), torch.from_numpy(raw)
-    classify(
-        logits, raw_here, grid, palette_here, order, threshold, alpha, out, None, temperature
-    )
+    classify(logits, raw_here, grid, palette_here, order, threshold, alpha, out, None, temperature)
     return [part.numpy() for part in out], raw if order == "rgb" else raw[..., ::-1], palette
 
 
