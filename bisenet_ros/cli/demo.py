@@ -26,7 +26,7 @@ def demo(
     device: Device = "auto",
     json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
-    """Play the sample drive through the real node over DDS, score the masks and write a report."""
+    """Play the sample drive through the real node over DDS and write a report."""
     from bisenet_ros.cli.replay import LiveRun, play_and_score
     from bisenet_ros.cli.terminal import command_line
     from bisenet_ros.replay.evaluation import RecordingOptions
