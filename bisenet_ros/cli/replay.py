@@ -169,7 +169,7 @@ def _play(plan: LivePlan, frames: Any, scratch: Path, console: Console) -> Playe
 
 def _score(run: LiveRun, plan: LivePlan, played: Played, console: Console) -> dict[str, Any]:
     from bisenet_ros.cli.evaluate_recordings import show
-    from bisenet_ros.cli.recording_options import print_notes
+    from bisenet_ros.cli.recording_options import bag_name, print_notes
     from bisenet_ros.demo.metrics import ages_ms, live_figures
     from bisenet_ros.demo.outputs import LiveExtras
     from bisenet_ros.replay.evaluation import Listeners, evaluate_source
@@ -192,8 +192,7 @@ def _score(run: LiveRun, plan: LivePlan, played: Played, console: Console) -> di
         **run.facts,
     }
     ages = {} if live["age_ms_p50"] is None else ages_ms(played)
-    name = run.bag.name.partition(".")[0]
-    extras = LiveExtras(name, labels, live["problems"], ages)
+    extras = LiveExtras(bag_name(str(run.bag)), labels, live["problems"], ages)
     with (
         closing(run.options.open(str(run.bag), labels)) as source,
         FrameProgress(console, "scoring") as bar,

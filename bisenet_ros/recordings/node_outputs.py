@@ -1,4 +1,4 @@
-"""A recorded drive on disk: what the evaluation node writes and the demo reads."""
+"""A recorded drive on disk: what the evaluation node writes and ``replay`` reads."""
 
 from __future__ import annotations
 
