@@ -12,7 +12,7 @@ from bisenet_ros.version import __version__
 
 # Name to the line that `--help` shows: the first line of the function's docstring.
 COMMANDS = {
-    "demo": "Play a bag through the real node over DDS, score the masks and write a report.",
+    "demo": "Play the sample drive through the real node over DDS and write a report.",
     "train": "Train on labelled images and write a weights file for the node.",
     "evaluate": "Score weights on a labelled data set or on recordings, or compare two of them.",
     "predict": "Segment images, a video, a bag or a webcam, and write what the model sees.",

@@ -45,6 +45,7 @@ def interface(size: Sequence[int], logits: Sequence[int]) -> dict[str, dict[str,
             "shape": [1, *logits],
             "to_mask": "resize each class bilinearly to the image, then take the class with the "
             "highest value of each pixel",
+            "to_confidence": "softmax of the resized values divided by the card's temperature",
         },
     }
 
