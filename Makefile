@@ -93,7 +93,7 @@ $(BIN)/python:
 $(STAMP): constraints.txt setup.py setup.cfg Makefile | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt setuptools
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
-		--no-build-isolation -e '.[node,ros,tools,train,test,onnx,openvino,huggingface]'
+		--no-build-isolation -e '.[node,ros,tools,train,test,onnx,openvino,int8,huggingface]'
 	mkdir -p $(VENV)/lib/bisenet_ros $(SHARE)/bisenet_ros/launch $(INDEX)
 	ln -sf $(EXECUTABLES:%=../../bin/%) $(VENV)/lib/bisenet_ros/
 	ln -sf $(addprefix ../../../,package.xml config weights) $(SHARE)/bisenet_ros/

@@ -117,6 +117,7 @@ def scorer(chosen: dict[str, str], node: str, plan: ReplayPlan, options: dict) -
             {
                 "mask_topic": f"{node}/mask",
                 "label_names_topic": f"{node}/labels",
+                "confidence_topic": f"{node}/confidence",
                 "labels_topic": chosen["labels_topic"],
                 "out": chosen["out"],
                 "bag": "" if is_true(chosen["loop"]) else str(plan.bag),

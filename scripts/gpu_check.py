@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from gpu_report import markdown  # noqa: E402
 
-NO_GPU, INTERRUPTED = 2, 130
+REFUSED, INTERRUPTED = 2, 130
 GRACE_S = 10.0  # for a step that is past its limit to end by itself
 
 
@@ -51,6 +51,7 @@ class Step:
     grows: bool = False
 
 
+CORE = ("torch", "numpy", "cv2", "safetensors", "yaml")
 TRAINING = ("lightning", "torchmetrics", "kornia", "PIL")
 # By value: what comes first is what a short loan should still show.
 STEPS = {
@@ -73,9 +74,15 @@ def main() -> int:
     name, problem = device_name(arguments.dry_run)
     if problem:
         print(f"error: {problem}", file=sys.stderr)
-        return NO_GPU
+        return REFUSED
     out = arguments.out / f"gpu-{name}.json"
-    results = read(out)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        results = read(out)
+        write(out, {"name": name, **results})
+    except (OSError, ValueError) as error:
+        print(f"error: {out} cannot be used ({error}); pass another --out", file=sys.stderr)
+        return REFUSED
     deadline = time.monotonic() + 60 * arguments.minutes
     for step in arguments.step or STEPS:
         left = (deadline - time.monotonic()) / 60
@@ -119,22 +126,24 @@ def parse() -> argparse.Namespace:
 
 
 def device_name(dry_run: bool) -> tuple[str, str]:
-    """A file name for this GPU, or why there is none to be used."""
+    """A file name for this GPU, or why it cannot be used."""
+    missing = [package for package in CORE if not importable(package)]
+    if missing:
+        return "", (
+            f"this Python has no {', '.join(missing)}; run with the one that has the GPU's torch, "
+            "and install the rest"
+        )
     if dry_run:
         return "dry-run", ""
+    import torch
+
+    from bisenet_ros.errors import ArgumentError
+    from bisenet_ros.inference.device import choose
+
     try:
-        import torch
-    except ImportError as error:
-        return "", f"this Python has no torch ({error}); run with the one that has the GPU's torch"
-    if not torch.cuda.is_available():
-        build = torch.version.cuda
-        reason = (
-            f"torch {torch.__version__} is a CPU build"
-            if build is None
-            else f"torch {torch.__version__} for CUDA {build} finds none: check that nvidia-smi "
-            "works and that the driver is new enough for this CUDA"
-        )
-        return "", f"no GPU can be used: {reason}; --dry-run walks the same code on the CPU"
+        choose("cuda", "fp32")
+    except ArgumentError as error:
+        return "", f"{error}; --dry-run walks the same code on the CPU"
     words = torch.cuda.get_device_name().lower().replace("/", " ").split()
     return "-".join(words), ""
 
@@ -226,11 +235,14 @@ def said(found: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Results of an earlier run on this GPU."""
+    """Results of an earlier run on this GPU; ValueError if the file holds something else."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         return {"steps": {}}
+    if not isinstance(found, dict) or not isinstance(found.get("steps"), dict):
+        raise ValueError("it does not hold the results of an earlier run")
+    return found
 
 
 def write(path: Path, results: dict[str, Any]) -> None:

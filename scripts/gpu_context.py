@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bisenet_ros.inference.gpu import too_old
+
 
 @dataclass
 class Context:
@@ -37,8 +39,10 @@ class Context:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Those to compare."""
-        return ("fp32",) if self.dry_run else ("fp32", "fp16", "bf16")
+        """Those that the GPU computes in."""
+        if self.dry_run:
+            return ("fp32",)
+        return tuple(p for p in ("fp32", "fp16", "bf16") if not too_old(0, p))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """A size, or a small one of the same shape in a dry run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -44,11 +45,21 @@ class TimedPipeline:
 
 
 class TimedSegmenter(TimedPipeline):
-    """A :class:`Segmenter` with the node's decoding, on a batch of one frame per camera."""
+    """A :class:`Segmenter` with the node's decoding, on a batch of one frame per camera.
 
-    def __init__(self, segmenter: Segmenter, frames: Frames, cameras: int) -> None:
+    Args:
+        segmenter: what is timed.
+        frames: its input.
+        cameras: how many at once.
+        overlay: whether it draws one in addition to the mask.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, frames: Frames, cameras: int, overlay: bool = True
+    ) -> None:
         super().__init__()
         self.segmenter, self.frames, self.cameras = segmenter, frames, cameras
+        self._request = OutputRequest(overlay=overlay)
 
     def __call__(self, index: int) -> np.ndarray:
         """Segment one frame per camera; returns the first camera's mask."""
@@ -66,10 +77,20 @@ class TimedSegmenter(TimedPipeline):
         ]
         decoded = 1e3 * (time.perf_counter() - started)
         results = self.segmenter(
-            [p.image for p in pixels], [p.order for p in pixels], OutputRequest(overlay=True)
+            [p.image for p in pixels], [p.order for p in pixels], self._request
         )
         self.times.append({"decode": decoded, **vars(results[0].times)})
         return results[0].mask
+
+
+def warm_up(segmenter: Segmenter, cameras: int, progress: Callable[[str], None]) -> None:
+    """Get a segmenter ready to be timed with up to ``cameras`` images at once."""
+    segmenter.warm_up(cameras)
+    builder = getattr(segmenter.engine.pipeline, "builder", None)
+    if builder is not None:  # TensorRT's plan, without which torch would be measured
+        progress("building the TensorRT plan")
+        builder.wait()
+        segmenter.warm_up(cameras)
 
 
 class TimedBaseline(TimedPipeline):

@@ -16,7 +16,12 @@ import torch
 from bisenet_ros.benchmark.cpu_load import busy_processes
 from bisenet_ros.benchmark.frames import Frames, read_frames
 from bisenet_ros.benchmark.pairs import PairedTimes, time_pairs
-from bisenet_ros.benchmark.pipelines import TimedBaseline, TimedPipeline, TimedSegmenter
+from bisenet_ros.benchmark.pipelines import (
+    TimedBaseline,
+    TimedPipeline,
+    TimedSegmenter,
+    warm_up,
+)
 from bisenet_ros.benchmark.projections import projection_ms
 from bisenet_ros.benchmark.roofline import roofline
 from bisenet_ros.checkpoints import load
@@ -113,12 +118,7 @@ def _measure(
     progress(f"starting engine {engine}")
     started = time.perf_counter()
     segmenter = Segmenter(plan.weights, plan.device, plan.precision, engine, plan.size)
-    segmenter.warm_up(plan.cameras)
-    builder = getattr(segmenter.engine.pipeline, "builder", None)
-    if builder is not None:  # TensorRT's plan, without which torch would be measured
-        progress("building the TensorRT plan")
-        builder.wait()
-        segmenter.warm_up(plan.cameras)
+    warm_up(segmenter, plan.cameras, progress)
     seconds = time.perf_counter() - started
     ours = TimedSegmenter(segmenter, frames, plan.cameras)
     about: dict[str, Any] = {

@@ -11,6 +11,7 @@ from bisenet_ros.labels import UNLABELLED, LabelSet
 FORMAT = "bisenet_ros"
 FORMAT_VERSION = 1
 MAX_MEAN, MIN_STD, MAX_STD = 10.0, 1e-4, 100.0  # beyond these no normalisation makes sense
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0  # beyond these confidence is a constant
 # Names that early files used for two options of BiSeNetV2.
 RENAMED_OPTIONS = {"boosters": "auxiliary", "booster_width": "auxiliary_width"}
 
@@ -31,6 +32,8 @@ class ModelCard:
         command: the command that wrote the file.
         groups: where classes are groups of the training data's, the names in each.
         started_from: names of the weights that its training started from.
+        temperature: T of confidence = softmax(logits / T), which ``evaluate --fit-temperature``
+            fits; 1 where it was not fitted.
     """
 
     architecture: str
@@ -45,6 +48,7 @@ class ModelCard:
     command: str = ""
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     started_from: str = ""
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.mean) != 3 or not all(abs(value) <= MAX_MEAN for value in self.mean):
@@ -56,6 +60,11 @@ class ModelCard:
         if len(self.resolution) != 2 or not all(1 <= side <= 8192 for side in self.resolution):
             raise ValueError(
                 f"resolution is {self.resolution}; expected (height, width), each 1 to 8192"
+            )
+        if not MIN_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE:
+            raise ValueError(
+                f"temperature is {self.temperature}; expected a number from {MIN_TEMPERATURE:g} "
+                f"to {MAX_TEMPERATURE:g}"
             )
         classes = self.options.get("num_classes")
         if classes != len(self.labels):
@@ -83,6 +92,7 @@ class ModelCard:
             "command": self.command,
             **({"groups": {k: list(v) for k, v in self.groups.items()}} if self.groups else {}),
             "started_from": self.started_from,
+            "temperature": self.temperature,
         }
 
     def metadata(self) -> dict[str, str]:
@@ -123,11 +133,18 @@ class ModelCard:
                     str(k): tuple(map(str, v)) for k, v in dict(values.get("groups", {})).items()
                 },
                 started_from=str(values.get("started_from", "")),
+                temperature=_number("temperature", values.get("temperature", 1.0)),
             )
         except (KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"its metadata is invalid ({type(error).__name__}: {error})"
             ) from error
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {json.dumps(value)[:40]}; expected a number")
+    return float(value)
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:

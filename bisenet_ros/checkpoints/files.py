@@ -29,8 +29,21 @@ def save(path: str | Path, network: SegmentationNetwork, card: ModelCard) -> Pat
     Raises:
         WeightsError: the folder is not writable.
     """
-    path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    return _write(Path(path), state, card)
+
+
+def save_with_card(source: str | Path, path: str | Path, card: ModelCard) -> Path:
+    """Write the tensors of a weights file, bit for bit, with another card to ``path``.
+
+    Raises:
+        WeightsError: the source cannot be read, or the folder is not writable.
+    """
+    _, tensors = _read(Path(source))
+    return _write(Path(path), tensors, card)
+
+
+def _write(path: Path, state: dict[str, Tensor], card: ModelCard) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
             part = Path(folder) / "part"

@@ -12,13 +12,14 @@ from bisenet_ros.version import __version__
 
 # Name to the line that `--help` shows: the first line of the function's docstring.
 COMMANDS = {
-    "demo": "Play a bag through the real node over DDS, score the masks and write a report.",
+    "demo": "Play the sample drive through the real node over DDS and write a report.",
     "train": "Train on labelled images and write a weights file for the node.",
     "evaluate": "Score weights on a labelled data set or on recordings, or compare two of them.",
     "predict": "Segment images, a video, a bag or a webcam, and write what the model sees.",
     "replay": "Play a bag through the real node over DDS and score it as evaluate --bag does.",
     "view": "Show a recording or a running node in Rerun: camera, mask, confidence, figures.",
     "benchmark": "Time camera image to mask and overlay, paired with a conventional pipeline.",
+    "frontier": "Time and score models beside the shipped weights: accuracy against milliseconds.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
     "networks": "List the networks: parameters, multiply-adds, strides, options, time.",

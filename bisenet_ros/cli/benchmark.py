@@ -22,7 +22,9 @@ BASELINES = ("usual", "none")
 
 def benchmark(
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, fp16, bf16; int8 with tensorrt")
+    ] = "auto",
     engine: Annotated[
         str, typer.Option(help=f"{', '.join(ENGINES)} or auto; comma-separated for several")
     ] = "auto",

@@ -35,6 +35,7 @@ from bisenet_ros.cli.terminal import (
     progress,
 )
 from bisenet_ros.datasets import DATASETS
+from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.report.formatting import percent
 
@@ -119,6 +120,14 @@ def evaluate(
             min=0,
         ),
     ] = None,
+    fit_temperature: Annotated[
+        Path | None,
+        typer.Option(
+            help="fit the confidence's temperature on the labels, write the weights with it to "
+            "this new file, and score that",
+            metavar="FILE",
+        ),
+    ] = None,
     image_topic: Annotated[
         str | None, typer.Option(help="image topic of a bag; default: the only camera")
     ] = None,
@@ -166,7 +175,11 @@ def evaluate(
         )
         labelled = open_set(found.format, found.root, split, reading)
         model, labelled = with_same_classes(model, labelled, classes)
+        fitted: dict[str, Any] = {}
+        if fit_temperature is not None:
+            model, fitted = _fitted(model, labelled, options, fit_temperature, context, console)
         facts = {
+            **fitted,
             "min_miou": min_miou,
             "data": _data_facts(found.format, data, labelled),
             "command": command_line(context),
@@ -180,6 +193,30 @@ def evaluate(
             f"{data}; --min-miou requires at least {min_miou:g}"
         )
     return None
+
+
+def _fitted(
+    model: LoadedModel,
+    labelled: LabelledSet,
+    options: InferenceOptions,
+    target: Path,
+    context: typer.Context,
+    console: Console,
+) -> tuple[LoadedModel, dict[str, Any]]:
+    """The model with the temperature that fits, as written to ``target``, and the figures."""
+    from bisenet_ros.cli.fitting import TemperatureOptions, fit_and_write
+    from bisenet_ros.replay.dataset_frames import DatasetFrames
+
+    asked = TemperatureOptions(model.path, target, options.device, options.size)
+    asked.check(model.card)
+    if not options.as_in_node:
+        raise ArgumentError(
+            "--fit-temperature is for the node, which sees each image once; drop --flip, --scales "
+            "and --reference"
+        )
+    source = DatasetFrames(labelled, str(labelled.source), len(labelled.labels))
+    facts = fit_and_write(asked, source, None, command_line(context), console)
+    return read_model(target, options), facts
 
 
 def _run(

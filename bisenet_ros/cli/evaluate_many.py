@@ -37,8 +37,9 @@ def score_many(asked: Asked, console: Console) -> None:
                 _print_outcome(outcome, len(outcomes), len(work), console)
         except KeyboardInterrupt:
             interrupted = True
-            if not outcomes:
-                raise
+        interrupted |= any(outcome.interrupted for outcome in outcomes)
+        if interrupted and all(outcome.metrics is None for outcome in outcomes):
+            raise KeyboardInterrupt  # there is nothing to keep
         facts = {**asked.facts, "weights": _weights_name(asked)}
         summary = many.summarise(outcomes, len(work), facts)
         summary["partial"] |= interrupted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class Asked:
         options: how recordings are read and scored.
         values: everything as Typer gives it.
         command: the command as typed.
+        fitted: what ``--fit-temperature`` found.
     """
 
     names: list[str]
@@ -60,6 +61,7 @@ class Asked:
     options: RecordingOptions
     values: dict[str, Any]
     command: str
+    fitted: dict[str, Any] = field(default_factory=dict)
 
     @property
     def out(self) -> Path:
@@ -76,7 +78,7 @@ class Asked:
     @property
     def facts(self) -> dict[str, Any]:
         """What metrics.json holds of the command line."""
-        return {"command": self.command, "min_miou": self.values["min_miou"]}
+        return {"command": self.command, "min_miou": self.values["min_miou"], **self.fitted}
 
 
 def is_asked(context: typer.Context) -> bool:
@@ -110,6 +112,8 @@ def run(context: typer.Context) -> None:
     if asked.values["json"] is not None:
         check_writable(asked.values["json"], "--json")
     console = Console()
+    if asked.values["fit_temperature"] is not None:
+        asked = _with_temperature(asked, console)
     if len(asked.models) > 1:
         _compare(asked, console)
     elif len(asked.names) == 1 and not asked.values["ray"]:
@@ -165,6 +169,24 @@ def read(context: typer.Context) -> Asked:
     )
     names = find_recordings([*(values["bag"] or ()), *(values["recordings"] or ())])
     return Asked(names, models, options, values, command_line(context))
+
+
+def _with_temperature(asked: Asked, console: Console) -> Asked:
+    """The model with the temperature that fits the recordings' labels."""
+    from bisenet_ros.checkpoints import read_card
+    from bisenet_ros.cli.fitting import TemperatureOptions, fit_and_write
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
+
+    if len(asked.models) > 1:
+        raise ArgumentError("--fit-temperature is for one model; pass one --weights")
+    (model,) = asked.models
+    weights, target = model.weights or share_file(SHIPPED_WEIGHTS), asked.values["fit_temperature"]
+    options = TemperatureOptions(weights, target, model.device, model.size)
+    options.check()
+    with interruptible(), _opened(asked, read_card(weights).labels) as source:
+        selection = asked.options.score.selection
+        fitted = fit_and_write(options, source, selection, asked.command, console)
+    return replace(asked, models=[replace(model, weights=target)], fitted=fitted)
 
 
 def _score_one(asked: Asked, console: Console) -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bisenet_ros.datasets import LabelledSet
+    from bisenet_ros.metrics.dataset import Predict
 
-CALIBRATION = 128  # images at most; the ranges no longer change with more
+WORTH_TRAINING = 0.3  # points of mIoU that int8 loses
 
 
 def export(
@@ -29,6 +30,10 @@ def export(
         str, typer.Option(help="input size, HEIGHTxWIDTH; empty: from the weights")
     ] = "",
     int8: Annotated[bool, typer.Option("--int8", help="quantise to int8")] = False,
+    tensorrt: Annotated[
+        bool,
+        typer.Option("--tensorrt", help="--int8 for the engine tensorrt; OUT beside the weights"),
+    ] = False,
     calibrate: Annotated[
         Path | None,
         typer.Option(help="labelled data set: half of it sets the ranges of int8, half scores it"),
@@ -53,6 +58,8 @@ def export(
         raise ArgumentError(f"{out} has the wrong suffix; expected {' or '.join(SUFFIXES)}")
     if int8 != (calibrate is not None):
         raise ArgumentError("--int8 and --calibrate DIR go together; give both or neither")
+    if tensorrt:
+        _check_tensorrt(out, int8, weights)
     if out.is_dir():
         raise ArgumentError(f"the output {out} is a folder; pass the path of a file")
     if json is not None:
@@ -62,11 +69,19 @@ def export(
         calibration = partial(open_set, dataset, calibrate, split)
     with staged(out.parent, "the output") as scratch:
         target = scratch / "results" / out.name
-        facts = _export(target, weights, size, calibration, max_drop)
+        facts = _export(target, weights, size, calibration, max_drop, tensorrt)
     if json is not None:
         write_json(json, {"file": str(out), **facts})
     for name, value in facts.items():
         Console().print(f"{name}: {value}", highlight=False, markup=False)
+    if facts.get("drop", 0.0) > WORTH_TRAINING:
+        Console().print(
+            "note: train --int8 --weights FILE, some hundred steps at a low learning rate, gets "
+            "weights that lose less",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _export(
@@ -75,12 +90,16 @@ def _export(
     size: str,
     calibration: Callable[[], LabelledSet] | None,
     max_drop: float,
+    tensorrt: bool,
 ) -> dict[str, Any]:
     """Write ``target`` and check it; returns what was measured."""
     from bisenet_ros.checkpoints import load
     from bisenet_ros.cli.inference_options import check_classes
     from bisenet_ros.cli.sizes import parse_size
     from bisenet_ros.inference.export import writer
+    from bisenet_ros.inference.export.calibration import calibration_images
+    from bisenet_ros.inference.export.quantised import quantise
+    from bisenet_ros.inference.export.quantised_engine import predictor
     from bisenet_ros.networks.layers import round_up
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -99,19 +118,33 @@ def _export(
         raise DataError(f"{labelled.source}: expected at least 2 images, to calibrate and to score")
     plain = target.parent.parent / f"float32{target.suffix}"
     writer.write(plain, network, card, fitted)
-    examples = _examples(replace(labelled, samples=labelled.samples[::2]), fitted)
+    examples = calibration_images(replace(labelled, samples=labelled.samples[::2]), fitted)
     facts["difference"] = writer.check(plain, network, card, examples[:2])
-    writer.write(target, network, card, fitted, examples)
+    if tensorrt:
+        content = quantise(network, card, source, fitted, examples)
+        target.write_bytes(content)
+        int8 = predictor(content, network, card, fitted)
+    else:
+        writer.write(target, network, card, fitted, examples)
+        int8 = _served(target)
     scored = replace(labelled, samples=labelled.samples[1::2])
-    return {**facts, **_compare(plain, target, scored, max_drop)}
+    return {**facts, **_compare(_served(plain), int8, scored, max_drop)}
 
 
-def _examples(labelled: LabelledSet, size: tuple[int, int]) -> list[np.ndarray]:
-    """Up to ``CALIBRATION`` of the images, evenly chosen, at the input's size."""
-    import cv2
+def _check_tensorrt(out: Path, int8: bool, weights: Path | None) -> None:
+    """Refuse what the engine tensorrt would not find."""
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
-    chosen = range(0, len(labelled), -(-len(labelled) // CALIBRATION))
-    return [cv2.resize(labelled.read(index)[0], (size[1], size[0])) for index in chosen]
+    folder = (weights or share_file(SHIPPED_WEIGHTS)).parent
+    if not int8:
+        raise ArgumentError(
+            "--tensorrt is for --int8 alone; in fp16 and fp32 the engine takes the weights file"
+        )
+    if out.suffix.lower() != ".onnx" or out.parent.resolve() != folder.resolve():
+        raise ArgumentError(
+            f"{out} is not beside the weights, where the engine tensorrt looks for it; "
+            f"pass {folder / 'NAME.onnx'}"
+        )
 
 
 def _noise(size: tuple[int, int]) -> list[np.ndarray]:
@@ -125,19 +158,24 @@ def _noise(size: tuple[int, int]) -> list[np.ndarray]:
     ]
 
 
-def _compare(
-    plain: Path, quantised: Path, labelled: LabelledSet, max_drop: float
-) -> dict[str, Any]:
-    """Score both files; BarNotMet if int8 loses more than ``max_drop`` points of mIoU."""
-    from bisenet_ros.errors import BarNotMet
+def _served(path: Path) -> Predict:
     from bisenet_ros.inference import Segmenter
+
+    segmenter = Segmenter(path, device="cpu", precision="fp32")
+    return lambda image: segmenter([image])[0].mask
+
+
+def _compare(
+    plain: Predict, quantised: Predict, labelled: LabelledSet, max_drop: float
+) -> dict[str, Any]:
+    """Score both models; BarNotMet if int8 loses more than ``max_drop`` points of mIoU."""
+    from bisenet_ros.errors import BarNotMet
     from bisenet_ros.metrics.dataset import evaluate
 
-    figures = {}
-    for name, path in (("fp32", plain), ("int8", quantised)):
-        segmenter = Segmenter(path, device="cpu", precision="fp32")
-        predict = lambda image, s=segmenter: s([image])[0].mask  # noqa: E731
-        figures[name] = 100 * evaluate(predict, labelled, len(labelled.labels)).scores.miou
+    figures = {
+        name: 100 * evaluate(predict, labelled, len(labelled.labels)).scores.miou
+        for name, predict in (("fp32", plain), ("int8", quantised))
+    }
     drop = figures["fp32"] - figures["int8"]
     if not drop <= max_drop:
         raise BarNotMet(

@@ -87,6 +87,7 @@ class LoadedModel:
             "trained_on": self.card.dataset,
             "trained_at": f"{width} × {height}",
             "licence": self.card.licence,
+            "temperature": self.card.temperature,
         }
 
 

@@ -17,7 +17,7 @@ MinMiou = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option(help="weights file; default: the shipped one")]
 Device = Annotated[str, typer.Option(help="cuda, cuda:N, cpu or auto")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, fp16, bf16; int8 with tensorrt")]
 InputSize = Annotated[
     str, typer.Option(help="network input size, HEIGHTxWIDTH; empty: from the weights")
 ]

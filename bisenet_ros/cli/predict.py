@@ -149,7 +149,7 @@ def _run(
             {"id": i, "name": name, "color": colour}
             for i, (name, colour) in enumerate(zip(labels.names, colours, strict=True))
         ],
-        "weights": weights_facts(predictor.segmenter),
+        "weights": weights_facts(predictor.segmenter.weights, predictor.segmenter.card),
         "inference": inference_facts(predictor.segmenter),
         **facts,
     }

@@ -41,11 +41,16 @@ def output_folder(out: Path | None, command: str, source: str) -> Path:
     """The folder asked for, else ``out/COMMAND/NAME`` after what is read."""
     if out is not None:
         return out
+    clean = "".join(c if c.isalnum() or c in "-_." else "_" for c in bag_name(source)).strip("._")
+    return Path("out") / command / (clean or "recording")
+
+
+def bag_name(source: str) -> str:
+    """The name of a recording, of a bag without its suffixes."""
     name = Path(source.rstrip("/")).name
     for suffix in (".zstd", ".mcap", ".db3", ".bag"):
         name = name.removesuffix(suffix)
-    clean = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("._")
-    return Path("out") / command / (clean or "recording")
+    return name
 
 
 def print_notes(notes: dict[str, Any]) -> None:

@@ -1,29 +1,62 @@
-"""``python -m bisenet_ros replay``."""
+"""``python -m bisenet_ros replay``, and what ``demo`` shares with it."""
 
 from __future__ import annotations
 
 import math
-import tempfile
 from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bisenet_ros.cli.options import Device, LabelColors, MaxDt, MinMiou, Precision, Weights
-from bisenet_ros.cli.terminal import FrameProgress, command_line, interruptible, progress
-from bisenet_ros.errors import ArgumentError, BarNotMet, DataError
+from bisenet_ros.cli.terminal import (
+    INTERRUPTED,
+    FrameProgress,
+    command_line,
+    figure_table,
+    interruptible,
+    progress,
+)
+from bisenet_ros.errors import ArgumentError, BarNotMet
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bisenet_ros.demo.pipeline import DemoPlan, Played
+    from bisenet_ros.demo.pipeline import LivePlan, Played
     from bisenet_ros.replay.evaluation import RecordingOptions
+
+FASTEST = 1000  # Hz, and times as fast as recorded
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """A run of a bag through the real node.
+
+    Attributes:
+        bag: any bag that ``evaluate`` reads.
+        out: folder of the report.
+        options: how the masks are scored.
+        playing: further fields of ``demo.pipeline.LivePlan``: rate, rate_factor, weights, device,
+            node.
+        facts: further content of metrics.json: ``command``, ``min_miou``.
+        json: where metrics.json is written to as well.
+    """
+
+    bag: Path
+    out: Path
+    options: RecordingOptions
+    playing: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+    json: Path | None = None
 
 
 def replay(
     context: typer.Context,
-    bag: Annotated[Path, typer.Argument(help="rosbag2 to play: folder, .mcap or .db3")],
+    bag: Annotated[
+        Path, typer.Argument(help="bag to play: rosbag2 folder, .mcap or .db3, or a ROS 1 .bag")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="output folder; default: out/replay/NAME")
     ] = None,
@@ -31,6 +64,10 @@ def replay(
         float,
         typer.Option(help="playback speed; 1: as recorded, 0: as fast as every frame is served"),
     ] = 1.0,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="frames per second, under new stamps; default: as recorded"),
+    ] = None,
     weights: Weights = None,
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="inference engine of the node")] = "auto",
@@ -47,38 +84,30 @@ def replay(
     json: Annotated[Path | None, typer.Option(help="also write metrics.json to this file")] = None,
 ) -> None:
     """Play a bag through the real node over DDS and score it as evaluate --bag does."""
-    from rich.console import Console
-
     from bisenet_ros.cli import recording_options as shared
-    from bisenet_ros.demo.pipeline import DemoPlan
     from bisenet_ros.replay.evaluation import RecordingOptions, require_truth
-    from bisenet_ros.system.atomic_files import check_writable, write_json
 
-    if not (math.isfinite(rate_factor) and 0 <= rate_factor <= 1000):
-        raise ArgumentError(f"--rate-factor is {rate_factor:g}; expected 0 to 1000")
-    shared.existing_weights(weights)
-    if json is not None:
-        check_writable(json, "--json")
-    options = RecordingOptions(image_topic, label_topic, label_colors, max_dt)
-    folder = shared.output_folder(out, "replay", str(bag))
-    facts = {"command": command_line(context), "min_miou": min_miou}
-    node = (("engine", engine), ("precision", precision))
-    with interruptible():
-        topic, expected = _camera(bag, image_topic)
-        plan = DemoPlan(
+    if not (math.isfinite(rate_factor) and 0 <= rate_factor <= FASTEST):
+        raise ArgumentError(f"--rate-factor is {rate_factor:g}; expected 0 to {FASTEST}")
+    if rate is not None and rate_factor != 1:
+        raise ArgumentError("--rate and --rate-factor were both given; pass one of them")
+    playing = {
+        "rate": rate,
+        "rate_factor": rate_factor,
+        "weights": weights,
+        "device": device,
+        "node": (("engine", engine), ("precision", precision)),
+    }
+    metrics = play_and_score(
+        LiveRun(
             bag,
-            rate=None,
-            weights=weights,
-            device=device,
-            rate_factor=rate_factor,
-            image_topic=topic,
-            labels_topic=None,
-            overlays=False,
-            node=node,
+            shared.output_folder(out, "replay", str(bag)),
+            RecordingOptions(image_topic, label_topic, label_colors, max_dt),
+            playing,
+            {"command": command_line(context), "min_miou": min_miou},
+            json,
         )
-        metrics = run(plan, expected, options, folder, facts, Console())
-        if json is not None:
-            write_json(json, metrics)
+    )
     if min_miou is not None and require_truth(metrics, "--min-miou") < min_miou:
         raise BarNotMet(
             f"the node scores {metrics['miou']:.4f} mIoU on {metrics['labelled_frames']} labelled "
@@ -88,88 +117,117 @@ def replay(
         raise BarNotMet("; ".join(metrics["live"]["problems"]))
 
 
-def _camera(bag: Path, name: str | None) -> tuple[str, int]:
-    """The topic to play, with its transport, found as ``evaluate`` finds it, and its messages.
+def play_and_score(run: LiveRun) -> dict[str, Any]:
+    """Play, score the masks as a model, write the report; returns the content of metrics.json.
 
     Raises:
-        DataError: the bag cannot be read or is of ROS 1, or the choice of topic is not unique.
+        ArgumentError: an option is out of range, or a folder cannot be written.
+        BarNotMet: not one mask came.
+        DataError: the bag cannot be read, or its topics cannot be told apart.
+        ChildError: a process could not start or failed.
+        typer.Exit: interrupted; while the masks were scored, what was scored is kept.
     """
+    from rich.console import Console
+
+    from bisenet_ros.cli.recording_options import existing_weights
+    from bisenet_ros.demo.pipeline import LivePlan
     from bisenet_ros.recordings.bag_frames import BagFrames, BagOptions
+    from bisenet_ros.system.atomic_files import check_writable, staged, write_json
 
-    if bag.suffix == ".bag":
-        raise DataError(
-            f"{bag} is a bag of ROS 1, which the player cannot play; evaluate --bag scores it"
-        )
-    with closing(BagFrames(bag, BagOptions(image_topic=name))) as frames:
-        return frames.images.name, frames.images.messages
+    rate = run.playing.get("rate")
+    if rate is not None and not (math.isfinite(rate) and 0 < rate <= FASTEST):
+        raise ArgumentError(f"--rate is {rate:g}; expected more than 0 and at most {FASTEST} Hz")
+    existing_weights(run.playing.get("weights"))
+    if run.json is not None:
+        check_writable(run.json, "--json")
+    console = Console()
+    with interruptible(), staged(run.out, "--out") as scratch:
+        # Found as ``evaluate`` finds it.
+        with closing(BagFrames(run.bag, BagOptions(run.options.image_topic))) as frames:
+            plan = LivePlan(run.bag, frames.images.name, **run.playing)
+            played = _play(plan, frames, scratch, console)
+        metrics = _score(run, plan, played, console)
+        if run.json is not None:
+            write_json(run.json, metrics)
+    console.print(str(run.out / "report.html"), highlight=False, markup=False, soft_wrap=True)
+    if metrics["partial"]:
+        console.print("interrupted: what was scored is kept, and marked as partial")
+        raise typer.Exit(INTERRUPTED)
+    return metrics
 
 
-def run(
-    plan: DemoPlan,
-    expected: int,
-    options: RecordingOptions,
-    out: Path,
-    facts: dict[str, Any],
-    console: Console,
-) -> dict[str, Any]:
-    """Play, score the masks as a model, write the report; returns the content of metrics.json."""
+def _play(plan: LivePlan, frames: Any, scratch: Path, console: Console) -> Played:
     from bisenet_ros.cli.executables import ros_executable
     from bisenet_ros.demo import pipeline
-    from bisenet_ros.system.atomic_files import make_folder
+    from bisenet_ros.recordings.playable import playable
 
-    make_folder(out, "--out")
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as scratch:
-        with progress(console, expected, "masks") as on_progress:
-            played = pipeline.play(plan, Path(scratch), on_progress, ros_executable)
-        return _score(plan, played, options, out, facts, console)
+    with progress(console, frames.images.messages, "masks") as on_progress:
+        on_progress("reading the bag", 0)
+        bag = playable(frames, scratch)
+        return pipeline.play(replace(plan, bag=bag), scratch, on_progress, ros_executable)
 
 
-def _score(
-    plan: DemoPlan,
-    played: Played,
-    options: RecordingOptions,
-    out: Path,
-    facts: dict[str, Any],
-    console: Console,
-) -> dict[str, Any]:
+def _score(run: LiveRun, plan: LivePlan, played: Played, console: Console) -> dict[str, Any]:
     from bisenet_ros.cli.evaluate_recordings import show
-    from bisenet_ros.cli.recording_options import print_notes
-    from bisenet_ros.demo.metrics import live_figures
+    from bisenet_ros.cli.recording_options import bag_name, print_notes
+    from bisenet_ros.demo.metrics import ages_ms, live_figures
+    from bisenet_ros.demo.outputs import LiveExtras
     from bisenet_ros.replay.evaluation import Listeners, evaluate_source
+    from bisenet_ros.replay.model import weights_facts
     from bisenet_ros.replay.served import RecordedMasks, ServedFrames
+    from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
-    live = live_figures(plan, played)
-    labels = played.recording.label_set()
-    stamps = {stamp: stamp for stamp in played.recording.mask_stamps()}
-    if not stamps:
+    live, served = live_figures(plan, played), played.served
+    if not served:
         raise BarNotMet("; ".join(live["problems"]))
-    model = live["model"]
-    known = {
+    labels, model = played.recording.label_set(), live["model"]
+    facts = {
         "live": live,
-        "weights": {key: model[key] for key in ("weights", "num_classes") if key in model},
+        "weights": weights_facts(plan.weights or share_file(SHIPPED_WEIGHTS)),
         "scored_with": {
             key: model[key]
             for key in ("engine", "device", "precision", "input_size")
             if key in model
         },
+        **run.facts,
     }
+    ages = {} if live["age_ms_p50"] is None else ages_ms(played)
+    extras = LiveExtras(bag_name(str(run.bag)), labels, live["problems"], ages)
     with (
-        closing(options.open(str(plan.bag), labels)) as source,
+        closing(run.options.open(str(run.bag), labels)) as source,
         FrameProgress(console, "scoring") as bar,
     ):
 
         def on_scored(metrics: dict[str, Any]) -> None:
             bar.stop()
             show(metrics, console)
+            console.print(figure_table(_live_figures(live)), "", sep="\n")
             print_notes(metrics["notes"])
 
-        metrics = evaluate_source(
-            ServedFrames(source, stamps),
-            RecordedMasks(played.recording, stamps, labels),
-            options.score,
-            out,
-            {**known, **facts},
+        return evaluate_source(
+            ServedFrames(source, served),
+            RecordedMasks(played.recording, served, labels),
+            run.options.score,
+            run.out,
+            facts,
             Listeners(bar.start, bar, on_scored),
+            extras,
         )
-    console.print(str(out / "report.html"), highlight=False, markup=False, soft_wrap=True)
-    return metrics
+
+
+def _live_figures(live: dict[str, Any]) -> list[tuple[str, str]]:
+    def figure(key: str, unit: str = "") -> str:
+        value = live[key]
+        if value is None:
+            return "–"
+        return f"{value:.1f} {unit}" if unit else str(value)
+
+    return [
+        ("masks", f"{live['masks']} of {live['frames_played']} frames"),
+        ("published", figure("published")),
+        ("superseded", figure("superseded")),
+        ("rejected", figure("rejected")),
+        ("output", figure("output_fps", "masks/s")),
+        ("age, median", figure("age_ms_p50", "ms")),
+        ("age, p95", figure("age_ms_p95", "ms")),
+    ]

@@ -1,90 +1,53 @@
-"""Results of a demo run: the figures of metrics.json, and any problems."""
+"""What only a live run tells: how many frames got through, how late, and any problems."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-from bisenet_ros.demo.pipeline import NODE, DemoPlan, Played
+from bisenet_ros.demo.pipeline import NODE, LivePlan, Played
 from bisenet_ros.inference.result import STAGES
-from bisenet_ros.recordings.labelled_bag import Drive
 from bisenet_ros.recordings.node_outputs import read_json
-from bisenet_ros.system.machine import describe
 
 
-def live_figures(plan: DemoPlan, played: Played) -> dict[str, Any]:
-    """What only a live run tells: frames lost, ages, stage times, the node's model; JSON values."""
-    scored = read_json(played.recording.metrics)
+def live_figures(plan: LivePlan, played: Played) -> dict[str, Any]:
+    """Frames lost, ages, stage times, the node's model; JSON values."""
+    received = read_json(played.recording.metrics)
     camera, model = _node_statuses(played)
     values = camera.get("values", {})
     lockstep = plan.rate is None and plan.rate_factor == 0
     # The clock stands still while a frame is waited for, so that ages mean nothing.
-    ages = {key: None if lockstep else scored[key] for key in ("age_ms_p50", "age_ms_p95")}
+    ages = {key: None if lockstep else received[key] for key in ("age_ms_p50", "age_ms_p95")}
     return {
         "rate_factor": None if plan.rate is not None else plan.rate_factor,
+        "played_hz": plan.rate,
+        "achieved_hz": played.player["achieved_hz"],
         "frames_played": played.player["frames_played"],
         "unserved": played.player["unserved"],
         "frames_received": _count(values, "received"),
         "published": _count(values, "published"),
-        "masks": scored["masks"],
+        "masks": received["masks"],
         "superseded": _count(values, "superseded"),
         "rejected": _count(values, "rejected"),
-        "output_fps": scored["output_fps"],
+        "output_fps": received["output_fps"],
         **ages,
         "stage_ms": _stages(values),
         "model": model.get("values", {}),
-        "problems": problems(played, scored),
+        "problems": problems(played, received),
     }
 
 
-def metrics(plan: DemoPlan, drive: Drive, played: Played) -> dict[str, Any]:
-    """All measurements, as JSON values.
-
-    ``frames`` has the figures of each mask, ``problems`` the result of :func:`problems`.
-    """
-    scored = read_json(played.recording.metrics)
-    camera, model = _node_statuses(played)
-    values = camera.get("values", {})
-    return {
-        "frames_played": played.player["frames_played"],
-        "frames_received": _count(values, "received"),
-        "published": _count(values, "published"),
-        "masks": scored["masks"],
-        "superseded": _count(values, "superseded"),
-        "rejected": _count(values, "rejected"),
-        "output_fps": scored["output_fps"],
-        "age_ms_p50": scored["age_ms_p50"],
-        "age_ms_p95": scored["age_ms_p95"],
-        "miou": scored["miou"],
-        "pixel_accuracy": scored["pixel_accuracy"],
-        "scored": scored["scored"],
-        "unmatched_masks": scored["unmatched_masks"],
-        "unmatched_labels": scored["unmatched_labels"],
-        "unknown_label_pixels": scored["unknown_label_pixels"],
-        "problems": problems(played, scored),
-        "per_class": scored["per_class"],
-        "stage_ms": _stages(values),
-        "model": model.get("values", {}),
-        "machine": describe(),
-        "drive": {
-            "bag": drive.path.name,
-            "frames": drive.frames,
-            "seconds": drive.seconds,
-            "played_hz": plan.rate,
-            "achieved_hz": played.player.get("achieved_hz"),
-            "width": played.player["width"],
-            "height": played.player["height"],
-        },
-        "diagnostics": scored["diagnostics"],
-        "confusion": scored["confusion"],
-        "frames": scored["frames"],
-    }
+def ages_ms(played: Played) -> dict[int, float]:
+    """Milliseconds from an image's stamp to its mask's arrival, by the stamp in the bag."""
+    frames = read_json(played.recording.metrics)["frames"]
+    ages = {frame["stamp"]: frame["age_ms"] for frame in frames if frame["age_ms"] is not None}
+    return {recorded: ages[stamp] for recorded, stamp in played.served.items() if stamp in ages}
 
 
-def problems(played: Played, scored: dict[str, Any]) -> list[str]:
+def problems(played: Played, received: dict[str, Any]) -> list[str]:
     """Mismatches between the frames played and the masks received; empty if there are none."""
     found = []
-    frames = scored["frames"]
+    frames = received["frames"]
     size = (played.player["width"], played.player["height"])
     stray = sum(frame["stamp"] not in set(played.stamps) for frame in frames)
     if stray:
@@ -96,7 +59,7 @@ def problems(played: Played, scored: dict[str, Any]) -> list[str]:
     for (width, height), count in sizes.items():
         if (width, height) != size:
             found.append(f"{count} masks are {width}×{height}; the camera is {size[0]}×{size[1]}")
-    found += [f"{count} messages rejected: {why}" for why, count in scored["refused"].items()]
+    found += [f"{count} messages rejected: {why}" for why, count in received["refused"].items()]
     if not frames:
         found.append(f"no mask was received for {len(played.stamps)} frames")
     return found

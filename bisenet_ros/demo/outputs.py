@@ -1,101 +1,112 @@
-"""Turn a recorded drive into the files people look at."""
+"""What the report of a live run shows besides: one frame large, the ground ahead, the ages."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bisenet_ros.demo.birds_eye import ASSUMED, BirdsEye, beside, of_drive
-from bisenet_ros.demo.pipeline import Played
-from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.inference.cpu.overlay import blend
+from bisenet_ros.labels import UNLABELLED, LabelSet
 from bisenet_ros.recordings.codec import encode_png
-from bisenet_ros.recordings.labelled_bag import Drive
-from bisenet_ros.report.bag import BagReportData, GroundView, render
-from bisenet_ros.report.data import ReportImage
+from bisenet_ros.recordings.frame_stream import FrameSource, read_chosen
+from bisenet_ros.replay.evaluation import OPACITY, as_rgb
+from bisenet_ros.replay.predictor import Predictor
+from bisenet_ros.replay.recording_scores import RecordingScores
+from bisenet_ros.replay.report_extras import ReportExtras
+from bisenet_ros.replay.score import run_model
 from bisenet_ros.report.figure import View, grid
-from bisenet_ros.report.video import write_video
+from bisenet_ros.report.live import GroundView, LargeFrame, LiveView
+from bisenet_ros.report.pictures import present
+from bisenet_ros.report.recording import RecordingReportData
 from bisenet_ros.system.atomic_files import write_bytes
 
-ENDS = 3  # frames shown of the best and of the worst each
+PICTURE = "overlay.png"
 
 
-def show(metrics: dict[str, Any], drive: Drive, played: Played, out: Path) -> None:
-    """Write overlay.mp4, overlay.png and report.html into ``out``."""
-    numbers = {stamp: i for i, stamp in enumerate(played.stamps)}
-    about, labels = metrics["drive"], played.recording.label_set()
-    view = of_drive(about["bag"], labels, about["height"], about["width"])
-    video = write_overlay_video(played, numbers, about["played_hz"], out / "overlay.mp4", view)
-    chosen = choose(metrics["frames"], set(played.recording.overlay_stamps()) & set(numbers))
-    shown = look_up(chosen, drive, played, numbers)
-    hero, best, worst = shown
-    above = None if view is None or hero is None else view.draw(hero.view.mask, about["height"])
-    ground = None if above is None else GroundView(above, ASSUMED)
-    data = BagReportData(metrics, labels, best, worst, numbers, hero, video, ground)
-    if hero is not None:
-        caption = f"{drive.path.name}, {hero.name.lower()} of {len(numbers)}: mIoU {hero.miou:.3f}"
-        write_bytes(out / "overlay.png", encode_png(grid(hero.view, labels, caption)))
-    write_bytes(out / "report.html", render(data).encode())
+class LiveExtras(ReportExtras):
+    """Adds to the report of a bag that was played through the node.
 
-
-def write_overlay_video(
-    played: Played, numbers: dict[int, int], rate: float, path: Path, view: BirdsEye | None
-) -> Path | None:
-    """Write the published overlays as a video, None if there are none.
-
-    With a ``view``, each has the ground as seen from above beside it.
+    Args:
+        bag: its name; the sample drive's ground is shown, since its camera is known.
+        labels: what the ids of the masks mean.
+        problems: what did not fit between the frames played and the masks received.
+        ages_ms: of the masks, by the stamps of their frames.
     """
-    recording = played.recording
-    stamps = [stamp for stamp in recording.overlay_stamps() if stamp in numbers]
-    if view is not None:
-        stamps = sorted(set(stamps) & set(recording.mask_stamps()))
 
-    def picture(stamp: int) -> np.ndarray:
-        overlay = recording.overlay(stamp)
-        if view is None:
-            return overlay
-        return beside(overlay, view.draw(recording.mask(stamp), overlay.shape[0]))
+    def __init__(
+        self, bag: str, labels: LabelSet, problems: list[str], ages_ms: dict[int, float]
+    ) -> None:
+        self.bag, self.labels = bag, labels
+        self.problems, self.ages_ms = problems, ages_ms
+        self._views: dict[tuple[int, ...], BirdsEye | None] = {}
 
-    frames = ((numbers[stamp], picture(stamp)) for stamp in stamps)
-    return path if write_video(path, frames, rate) else None
+    def film_picture(self, overlay: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The overlay, with the ground as seen from above beside it where that is known."""
+        view = self._view(mask)
+        return overlay if view is None else beside(overlay, view.draw(mask, overlay.shape[0]))
+
+    def add(
+        self,
+        data: RecordingReportData,
+        scores: RecordingScores,
+        source: FrameSource,
+        predictor: Predictor,
+        folder: Path,
+    ) -> RecordingReportData:
+        """Also writes overlay.png, if a frame is labelled."""
+        stamps = scores.records.column("stamp_ns").tolist()
+        ages = np.array([self.ages_ms.get(stamp, np.nan) for stamp in stamps])
+        live = LiveView(self.problems)
+        place = best_frame(scores)
+        if place is not None:
+            live = replace(live, **self._large(place, scores, source, predictor, folder))
+        seen = data.seen
+        if live.frame is not None:
+            seen = seen | present(live.frame.view.truth, live.frame.view.mask)
+        return replace(data, live=live, seen=seen, columns={**data.columns, "age_ms": ages})
+
+    def _large(
+        self,
+        place: int,
+        scores: RecordingScores,
+        source: FrameSource,
+        predictor: Predictor,
+        folder: Path,
+    ) -> dict[str, Any]:
+        """The frame and its ground, as fields of LiveView."""
+        index = int(scores.records.column("index")[place])
+        miou = float(scores.records.column("miou")[place])
+        with closing(read_chosen(source, {index})) as frames:
+            for frame in frames:
+                (found,) = run_model(predictor, [frame])
+                rgb, truth = as_rgb(frame), frame.truth
+                if truth is None:
+                    truth = np.full(found.mask.shape, UNLABELLED, np.uint8)
+                overlay = blend(rgb, found.mask, self.labels.palette(), OPACITY)
+                view = View(rgb, truth, found.mask, overlay)
+                caption = f"{self.bag}, frame {place} of {len(scores.records)}: mIoU {miou:.3f}"
+                picture = encode_png(grid(view, self.labels, caption))
+                write_bytes(folder / PICTURE, picture)
+                above = self._view(found.mask)
+                ground = None
+                if above is not None:
+                    ground = GroundView(above.draw(found.mask, found.mask.shape[0]), ASSUMED)
+                return {"frame": LargeFrame(place, miou, view), "ground": ground}
+        return {}
+
+    def _view(self, mask: np.ndarray) -> BirdsEye | None:
+        shape = mask.shape
+        if shape not in self._views:
+            self._views[shape] = of_drive(self.bag, self.labels, shape[0], shape[1])
+        return self._views[shape]
 
 
-Chosen = tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, Any]]]
-
-
-def choose(frames: list[dict[str, Any]], shown: set[int]) -> Chosen:
-    """The hero, the best and the worst of the scored frames that have an overlay.
-
-    The hero has the highest mIoU times number of classes.
-    """
-    scored = [f for f in frames if f["miou"] is not None and f["stamp"] in shown]
-    ranked = sorted(scored, key=lambda f: f["miou"], reverse=True)
-    hero = max(scored, key=lambda f: f["miou"] * f["classes"], default=None)
-    ends = min(ENDS, len(ranked) // 2)
-    return hero, ranked[:ends], ranked[len(ranked) - ends :][::-1]
-
-
-def look_up(
-    chosen: Chosen, drive: Drive, played: Played, numbers: dict[int, int]
-) -> tuple[ReportImage | None, list[ReportImage], list[ReportImage]]:
-    """The chosen frames with their images."""
-    hero, best, worst = chosen
-    wanted = {f["stamp"]: numbers[f["stamp"]] for f in (hero, *best, *worst) if f is not None}
-    pairs = drive.read(set(wanted.values()))
-
-    def shown(figures: dict[str, Any]) -> ReportImage:
-        stamp = figures["stamp"]
-        image, truth = pairs[wanted[stamp]]
-        if truth is None:
-            truth = np.full(image.shape[:2], UNLABELLED, np.uint8)
-        mask, overlay = played.recording.mask(stamp), played.recording.overlay(stamp)
-        return ReportImage(
-            f"Frame {wanted[stamp] + 1}", figures["miou"], View(image, truth, mask, overlay)
-        )
-
-    return (
-        None if hero is None else shown(hero),
-        [shown(f) for f in best],
-        [shown(f) for f in worst],
-    )
+def best_frame(scores: RecordingScores) -> int | None:
+    """The place of the frame with the highest mIoU times number of classes; None without truth."""
+    worth = scores.records.column("miou") * scores.records.counts.any(1).sum(1)
+    return None if np.isnan(worth).all() else int(np.nanargmax(worth))

@@ -14,10 +14,7 @@ from bisenet_ros.recordings.node_outputs import Recording, read_json
 from bisenet_ros.system.environment import ros_environment
 from bisenet_ros.system.subprocesses import Child, Executable, wait_until
 
-IMAGE_TOPIC = "/camera/image_raw/compressed"
-LABELS_TOPIC = "/camera/labels/compressed"
 NODE = "bisenet"
-NO_LABELS = "/bisenet_replay/no_labels"  # a topic that nobody publishes
 RECORDED_TIME = ("--stamps", "original", "--clock", "100")  # Hz; its period bounds errors of ages
 START_TIMEOUT_S = 180.0  # importing torch can take long on a busy robot
 LAST_MASK_TIMEOUT_S = 60.0  # a slow network may still have to process the newest frame
@@ -27,30 +24,26 @@ Progress = Callable[[str, int | None], None]
 
 
 @dataclass(frozen=True)
-class DemoPlan:
+class LivePlan:
     """What to play, and how.
 
     Attributes:
         bag: what to play.
+        image_topic: in the bag.
         rate: frames per second, under new stamps; None for the recorded stamps and times.
-        weights: None for the node's default.
-        device: of the node.
         rate_factor: without a rate, how much faster than recorded; 0 for as fast as the node
             serves every frame.
-        image_topic: in the bag.
-        labels_topic: in the bag; None to play no labels.
-        overlays: whether to record the node's overlays as well.
+        weights: None for the node's default.
+        device: of the node.
         node: further parameters of the node.
     """
 
     bag: Path
-    rate: float | None
+    image_topic: str
+    rate: float | None = None
+    rate_factor: float = 1.0
     weights: Path | None = None
     device: str = "auto"
-    rate_factor: float = 1.0
-    image_topic: str = IMAGE_TOPIC
-    labels_topic: str | None = LABELS_TOPIC
-    overlays: bool = True
     node: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -68,15 +61,25 @@ class Played:
 
     @property
     def stamps(self) -> list[int]:
-        """Stamps of the frames played, ns, in order; frame i of the bag has stamp i."""
+        """Stamps of the frames played, ns, in order."""
         return self.player["stamps"]
 
+    @property
+    def served(self) -> dict[int, int]:
+        """Stamp of the mask by the stamp that its frame has in the bag, ns."""
+        masks = set(self.recording.mask_stamps())
+        found: dict[int, int] = {}
+        for recorded, stamp in zip(self.player["recorded_stamps"], self.stamps, strict=True):
+            if stamp in masks:
+                found.setdefault(recorded, stamp)
+        return found
 
-def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executable) -> Played:
+
+def play(plan: LivePlan, folder: Path, progress: Progress, executable: Executable) -> Played:
     """Start node, recorder and player, each once the previous one is ready; stop all at the end.
 
     Args:
-        plan: see :class:`DemoPlan`.
+        plan: see :class:`LivePlan`.
         folder: where the recording and the processes' logs go.
         progress: called with the current activity and the masks so far, None if unchanged.
         executable: how to start the package's ROS programs.
@@ -108,7 +111,7 @@ def play(plan: DemoPlan, folder: Path, progress: Progress, executable: Executabl
     return Played(played, recording)
 
 
-def node_arguments(plan: DemoPlan) -> list[str]:
+def node_arguments(plan: LivePlan) -> list[str]:
     """Command line of segmentation_node: every frame, since the player sets the rate."""
     compressed = plan.image_topic.endswith("/compressed")
     parameters: dict[str, Any] = {
@@ -125,13 +128,13 @@ def node_arguments(plan: DemoPlan) -> list[str]:
     return ["--ros-args", "-r", "__ns:=/", "-r", f"__node:={NODE}", *_assigned(parameters)]
 
 
-def scorer_arguments(plan: DemoPlan, recording: Recording) -> list[str]:
+def scorer_arguments(plan: LivePlan, recording: Recording) -> list[str]:
     """Command line of evaluation_node."""
     parameters: dict[str, Any] = {
         "mask_topic": f"/{NODE}/mask",
-        "overlay_topic": f"/{NODE}/overlay" if plan.overlays else "",
+        "confidence_topic": f"/{NODE}/confidence",
         "label_names_topic": f"/{NODE}/labels",
-        "labels_topic": plan.labels_topic or NO_LABELS,
+        "labels_topic": "",
         "record": str(recording.folder.absolute()),
         "out": str(recording.folder.absolute()),
     }
@@ -140,9 +143,8 @@ def scorer_arguments(plan: DemoPlan, recording: Recording) -> list[str]:
     return ["--ros-args", "-r", "__ns:=/", *_assigned(parameters)]
 
 
-def player_arguments(plan: DemoPlan, result: Path) -> list[str]:
+def player_arguments(plan: LivePlan, result: Path) -> list[str]:
     """Command line of camera_player."""
-    labels = () if plan.labels_topic is None else ("--also", plan.labels_topic)
     time_options: tuple[str, ...]
     if plan.rate is not None:
         time_options = ("--rate", str(plan.rate), "--stamps", "fresh")
@@ -151,7 +153,7 @@ def player_arguments(plan: DemoPlan, result: Path) -> list[str]:
     else:
         time_options = ("--lockstep", f"/{NODE}/mask", *RECORDED_TIME)
     return [
-        *(str(plan.bag.absolute()), "--topic", plan.image_topic, *labels, *time_options),
+        *(str(plan.bag.absolute()), "--topic", plan.image_topic, *time_options),
         *("--wait-for-subscribers", "1", "--json", str(result)),
     ]
 
@@ -174,16 +176,18 @@ def _follow(
     """Report progress while the player plays."""
 
     def over() -> bool:
-        progress("playing the drive", len(recording.mask_stamps()))
+        progress("playing", len(recording.mask_stamps()))
         return player.ended
 
-    wait_until(over, others, float("inf"), "the drive ended")
+    wait_until(over, others, float("inf"), "the recording ended")
 
 
 def _wait_for_last(
     played: dict[str, Any], children: Sequence[Child], recording: Recording, progress: Progress
 ) -> None:
-    """Wait for the newest frame's mask, which is never superseded, and diagnostics that count it.
+    """Wait for the newest frame's mask, which is never superseded, and what follows it.
+
+    That is its confidence, and diagnostics that count it.
 
     A mask that does not arrive in time is not an error here: the figures will show it.
     """
@@ -200,7 +204,8 @@ def _wait_for_last(
             done_at = now
         if done_at is None:
             return False
-        return _counted(recording, len(stamps)) or now - done_at > DIAGNOSTICS_TIMEOUT_S
+        whole = len(recording.confidence_stamps()) >= len(stamps)
+        return (whole and _counted(recording, len(stamps))) or now - done_at > DIAGNOSTICS_TIMEOUT_S
 
     wait_until(
         over, children, LAST_MASK_TIMEOUT_S + 2 * DIAGNOSTICS_TIMEOUT_S, "the last mask arrived"

@@ -54,7 +54,7 @@ def inference_graph(network: SegmentationNetwork) -> nn.Module:
     """
     inference_copy = network.for_inference()
     try:
-        graph = _traced(inference_copy)
+        graph = traced(inference_copy)
     except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
         log.info("%s runs unfused: torch.fx cannot trace it: %s", type(network).__name__, error)
         return inference_copy
@@ -89,7 +89,8 @@ class _OneThreadTracer(fx.Tracer):
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
-def _traced(network: nn.Module) -> fx.GraphModule:
+def traced(network: nn.Module) -> fx.GraphModule:
+    """The network as a graph that shares its modules; other threads are not disturbed."""
     with _TRACING:
         return fx.GraphModule(network, _OneThreadTracer().trace(network))
 

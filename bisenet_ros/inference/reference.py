@@ -85,6 +85,18 @@ class Predictor:
                     scores += self._logits(image, *view).softmax(1)
         return scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
 
+    @torch.inference_mode()
+    def logits(self, image: np.ndarray) -> np.ndarray:
+        """The logits of each pixel at the first scale, not mirrored.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (n, H, W) float32.
+        """
+        return self._logits(image, self.sizes[0], False)[0].cpu().numpy()
+
     def _logits(self, image: np.ndarray, size: tuple[int, int], flipped: bool) -> Tensor:
         """Logits (1, n, H, W) float32 of the image at input size ``size``, mirrored if asked."""
         x = self._input(image, size)

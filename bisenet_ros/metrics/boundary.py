@@ -73,47 +73,59 @@ def boundary_f(
     """
     radius = tolerance(truth.shape) if radius is None else radius
     labelled = truth != UNLABELLED
-    truth_edges = np.where(_edges(truth, labelled), truth, UNLABELLED)
-    mask_edges = np.where(_edges(mask, labelled), mask, UNLABELLED)
-    counts = [np.bincount(edges.reshape(-1), minlength=256) for edges in (truth_edges, mask_edges)]
-    occurring = np.flatnonzero((counts[0] + counts[1])[:num_classes])
+    true, found = _edges(truth, labelled), _edges(mask, labelled)
+    occurring = np.flatnonzero((true.counts + found.counts)[:num_classes])
     f = np.full(num_classes, np.nan)
     for start in range(0, len(occurring), _AT_ONCE):
         some = occurring[start : start + _AT_ONCE]
-        precision = _shares_near(mask_edges, counts[1], truth_edges, some, radius)
-        recall = _shares_near(truth_edges, counts[0], mask_edges, some, radius)
+        precision = _shares_near(found, true, some, radius)
+        recall = _shares_near(true, found, some, radius)
         total = precision + recall
         f[some] = 2 * precision * recall / np.where(total, total, 1)
     return f
 
 
-def _edges(ids: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """(H, W) bool: labelled pixels next to a labelled pixel of another id."""
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Boundary pixels of an image.
+
+    Attributes:
+        shape: (height, width) of the image.
+        places: (E,) which pixels they are, row by row.
+        ids: (E,) uint8.
+        counts: (256,) how many there are of each id.
+    """
+
+    shape: tuple[int, int]
+    places: np.ndarray
+    ids: np.ndarray
+    counts: np.ndarray
+
+
+def _edges(ids: np.ndarray, labelled: np.ndarray) -> _Edges:
+    """The labelled pixels next to a labelled pixel of another id."""
     edges = np.zeros(ids.shape, np.bool_)
     for one, other in (
         (np.s_[:, 1:], np.s_[:, :-1]),
         (np.s_[1:, :], np.s_[:-1, :]),
     ):
-        differ = (ids[one] != ids[other]) & labelled[one] & labelled[other]
+        differ = ids[one] != ids[other]
+        differ &= labelled[one]
+        differ &= labelled[other]
         edges[one] |= differ
         edges[other] |= differ
-    return edges
+    places = np.flatnonzero(edges)
+    found = ids.reshape(-1)[places]
+    return _Edges((ids.shape[0], ids.shape[1]), places, found, np.bincount(found, minlength=256))
 
 
-def _shares_near(
-    points: np.ndarray,
-    counts: np.ndarray,
-    others: np.ndarray,
-    classes: np.ndarray,
-    radius: int,
-) -> np.ndarray:
+def _shares_near(points: _Edges, others: _Edges, classes: np.ndarray, radius: int) -> np.ndarray:
     """Share of each class's points that lie within ``radius`` of one of its others.
 
     All classes are grown together, each as one bit of a pixel.
 
     Args:
-        points, others: (H, W) uint8 ids of boundary pixels, 255 elsewhere.
-        counts: (256,) how many of the points have each id.
+        points, others: boundary pixels of two images of one size.
         classes: (c,) ids, at most ``_AT_ONCE``.
         radius: in pixels.
 
@@ -123,26 +135,44 @@ def _shares_near(
     kind: Any = next(kind for kind in _KINDS if len(classes) <= kind().itemsize * 8)
     bits = np.zeros(256, kind)
     bits[classes] = kind(1) << np.arange(len(classes), dtype=kind)
-    near = _grown(bits[others], radius)
-    # Most pixels are no boundary, so only those that are get looked at.
-    places = np.flatnonzero(points != UNLABELLED)
-    ids = points.reshape(-1)[places]
-    found = ids[bits[ids] & near.reshape(-1)[places] != 0]
-    return np.bincount(found, minlength=256)[classes] / np.maximum(counts[classes], 1)
+    height, width = points.shape
+    # Rows are apart by the radius, so that shifting the whole image moves no pixel into the next
+    # row: one contiguous operation instead of one per row.
+    wide = width + radius
+    image = np.zeros(height * wide, kind)
+    image[_apart(others.places, width, radius)] = bits[others.ids]
+    near = _grown(image, wide, radius)[_apart(points.places, width, radius)]
+    found = points.ids[bits[points.ids] & near != 0]
+    return np.bincount(found, minlength=256)[classes] / np.maximum(points.counts[classes], 1)
 
 
-def _grown(bits: np.ndarray, radius: int) -> np.ndarray:
-    """(H, W) unsigned: all bits set within ``radius`` of each pixel, distances between centres."""
+def _apart(places: np.ndarray, width: int, gap: int) -> np.ndarray:
+    """Places of the same pixels in an image with ``gap`` more columns."""
+    return places + places // width * gap
+
+
+def _grown(bits: np.ndarray, width: int, radius: int) -> np.ndarray:
+    """All bits set within ``radius`` of each pixel, distances between centres.
+
+    Args:
+        bits: (height · width,) unsigned; the last ``radius`` pixels of each row are 0.
+        width: of a row.
+        radius: in pixels.
+
+    Returns:
+        The same shape; the last ``radius`` pixels of each row mean nothing.
+    """
     wide = bits.copy()
     out = np.zeros_like(bits)
     reach = 0
     for down in range(radius, -1, -1):  # the rows of a disc, from the narrowest to the widest
         while reach < math.isqrt(radius**2 - down**2):
             reach += 1
-            wide[:, reach:] |= bits[:, :-reach]
-            wide[:, :-reach] |= bits[:, reach:]
-        if down:
-            out[down:] |= wide[:-down]
-            out[:-down] |= wide[down:]
+            wide[reach:] |= bits[:-reach]
+            wide[:-reach] |= bits[reach:]
+        shift = down * width
+        if 0 < shift < len(out):
+            out[shift:] |= wide[:-shift]
+            out[:-shift] |= wide[shift:]
     out |= wide
     return out

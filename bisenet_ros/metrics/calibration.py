@@ -15,6 +15,7 @@ import numpy as np
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import defined
+from bisenet_ros.metrics.histogram import count
 
 BINS = 15
 LEVELS = 256  # of a confidence, which is a byte: probability · 255, rounded
@@ -69,15 +70,9 @@ class Calibration:
             mask: (H, W) uint8 ids; 255 is left out.
             confidence: (H, W) uint8: probability of the mask's class · 255, rounded.
         """
-        classes = len(self.counts)
-        known = (truth != UNLABELLED) & (mask < classes)
-        chosen = mask[known]
-        place = chosen.astype(np.int32)
-        place *= LEVELS
-        place += confidence[known]
-        place *= 2
-        place += chosen == truth[known]
-        self.counts += np.bincount(place, minlength=self.counts.size).reshape(self.counts.shape)
+        right = (truth == mask).view(np.uint8)
+        right[truth == UNLABELLED] = 2  # neither
+        self.counts += count([mask, confidence, right], self.counts.shape)
 
     def reliability(self, predicted: int | None = None) -> Reliability:
         """The bins of all pixels, or of those of one predicted class."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bisenet_ros.labels import UNLABELLED
+from bisenet_ros.metrics.histogram import count
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,8 @@ def confusion_matrix(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> n
     Returns:
         (num_classes, num_classes + 1) int64.
     """
-    labelled = truth != UNLABELLED
-    rows = truth[labelled].astype(np.int64)
-    columns = np.minimum(mask[labelled], num_classes).astype(np.int64)
     width = num_classes + 1
-    counts = np.bincount(rows * width + columns, minlength=num_classes * width)
-    return counts.reshape(num_classes, width)
+    return count([truth, np.minimum(mask, num_classes)], [num_classes, width])
 
 
 def per_class(

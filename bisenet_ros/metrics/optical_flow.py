@@ -83,9 +83,10 @@ class OpticalFlow:
         """
         code = cv2.COLOR_RGB2GRAY if order == "rgb" else cv2.COLOR_BGR2GRAY
         height, width = self.method.size(image.shape)
-        if (height, width) != image.shape[:2]:
-            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        return cv2.cvtColor(image, code)
+        grey = cv2.cvtColor(image, code)
+        if (height, width) == grey.shape:
+            return grey
+        return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
 
     def between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Where each pixel of ``first`` went in ``second``.

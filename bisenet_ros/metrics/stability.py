@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from bisenet_ros.labels import UNLABELLED
-from bisenet_ros.metrics.confusion import Scores, confusion_matrix, defined, scores
+from bisenet_ros.metrics.confusion import Scores, defined, scores
+from bisenet_ros.metrics.histogram import count
 from bisenet_ros.metrics.optical_flow import (
     FlowMethod,
     OpticalFlow,
@@ -259,8 +260,9 @@ class Stability:
 
     def _add_pair(self, reference: np.ndarray, after: np.ndarray) -> float:
         self._pairs += 1
-        known = np.where(after == UNLABELLED, np.uint8(UNLABELLED), reference)
-        counts = confusion_matrix(known, after, self.num_classes)
+        n = self.num_classes
+        counts = np.zeros((n, n + 1), np.int64)
+        counts[:, :n] = count([reference, after], [n, n])  # without what cannot be trusted
         self._confusion += counts
         return scores(counts).miou if counts.any() else float("nan")
 

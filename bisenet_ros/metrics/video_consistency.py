@@ -60,8 +60,8 @@ class VideoConsistency:
             constant = grown[0] >= n
             count = int(np.count_nonzero(constant))
             if count:
-                kept = int(np.count_nonzero(constant & (grown[1] >= n)))
-                self._sums[n] += kept / count
+                constant &= grown[1] >= n
+                self._sums[n] += int(np.count_nonzero(constant)) / count
                 self._counts[n] += 1
 
     def score(self, n: int) -> float:
@@ -73,6 +73,9 @@ class VideoConsistency:
 
 def _longer(run: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """(H, W) uint8: for how many frames, up to 255, each pixel has had its id; 0 for 255."""
+    longer = run + (run < 255)
+    longer *= new == old
     # A pixel that was 255 has a run of 0, so that its first id makes a run of 1 either way.
-    longer = np.where(run == 255, run, run + np.uint8(1))
-    return np.where(new == UNLABELLED, 0, np.where(new == old, longer, 1)).astype(np.uint8)
+    np.maximum(longer, 1, out=longer)
+    longer *= new != UNLABELLED
+    return longer

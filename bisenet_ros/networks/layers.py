@@ -120,8 +120,9 @@ def crop_padding(logits: Tensor, size: tuple[int, int], padded: tuple[int, int])
     return logits[..., :height, :width]
 
 
-def channels_last(network: nn.Module) -> None:
-    """Convert the convolution weights (out, in, k, k) to the channels-last layout, in place."""
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network, its convolution weights (out, in, k, k) now in the channels-last layout."""
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network

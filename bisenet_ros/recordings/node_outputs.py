@@ -1,4 +1,4 @@
-"""A recorded drive on disk: what the evaluation node writes and the demo reads."""
+"""A recorded drive on disk: what the evaluation node writes and ``replay`` reads."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ OVERLAY_QUALITY = 98  # encoding without loss takes twenty times as long next to
 class Recording:
     """The folder ``folder``; images are named by their stamp in nanoseconds.
 
-    ``masks/STAMP.png`` (mono8 ids), ``overlays/STAMP.jpg``, ``labels.json`` (the node's
-    ``~/labels``), ``diagnostics.json`` (the last of each status), ``metrics.json`` (the scores).
+    ``masks/STAMP.png`` (mono8 ids), ``confidence/STAMP.png`` (mono8, probability · 255),
+    ``overlays/STAMP.jpg``, ``labels.json`` (the node's ``~/labels``), ``diagnostics.json`` (the
+    last of each status), ``metrics.json`` (the scores).
     Reading raises :class:`DataError` if a file is missing or corrupt.
     """
 
@@ -35,12 +36,17 @@ class Recording:
 
     def prepare(self, what: str) -> None:
         """Create the folders; ArgumentError, naming ``what``, if that fails."""
-        for folder in (self.folder, self.folder / "masks", self.folder / "overlays"):
-            make_folder(folder, what)
+        for name in ("", "masks", "overlays", "confidence"):
+            make_folder(self.folder / name, what)
 
     def add_mask(self, stamp: int, mask: np.ndarray) -> None:
         """Save a mask (H, W) uint8."""
         write_bytes(self.folder / "masks" / f"{stamp}.png", encode_png(mask))
+
+    def add_confidence(self, stamp: int, confidence: np.ndarray) -> None:
+        """Save a confidence map (H, W) uint8."""
+        content = encode_png(confidence)
+        write_bytes(self.folder / "confidence" / f"{stamp}.png", content)
 
     def add_overlay(self, stamp: int, overlay: np.ndarray) -> None:
         """Save an overlay (H, W, 3) uint8 RGB."""
@@ -59,6 +65,10 @@ class Recording:
         """Stamps in nanoseconds of the masks so far, oldest first."""
         return sorted(int(path.stem) for path in (self.folder / "masks").glob("[0-9]*.png"))
 
+    def confidence_stamps(self) -> list[int]:
+        """Stamps in nanoseconds of the confidence maps so far, oldest first."""
+        return sorted(int(path.stem) for path in (self.folder / "confidence").glob("[0-9]*.png"))
+
     def overlay_stamps(self) -> list[int]:
         """Stamps in nanoseconds of the overlays so far, oldest first."""
         return sorted(int(path.stem) for path in (self.folder / "overlays").glob("[0-9]*.jpg"))
@@ -66,6 +76,11 @@ class Recording:
     def mask(self, stamp: int) -> np.ndarray:
         """(H, W) uint8 ids."""
         return decode_ids((self.folder / "masks" / f"{stamp}.png").read_bytes())
+
+    def confidence(self, stamp: int) -> np.ndarray | None:
+        """(H, W) uint8, probability of the mask's class · 255; None if it was not received."""
+        path = self.folder / "confidence" / f"{stamp}.png"
+        return decode_ids(path.read_bytes()) if path.exists() else None
 
     def overlay(self, stamp: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""

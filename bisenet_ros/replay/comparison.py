@@ -65,7 +65,10 @@ def compare_models(
             "min_miou": None,
             "fail_if_worse": None,
             "command": "",
-            "weights": [weights_facts(model.segmenter) for model in (first, second)],
+            "weights": [
+                weights_facts(model.segmenter.weights, model.segmenter.card)
+                for model in (first, second)
+            ],
             "scored_with": [inference_facts(model.segmenter) for model in (first, second)],
             "machine": describe(),
             **(facts or {}),

@@ -28,6 +28,7 @@ from bisenet_ros.replay.model import ModelOptions, inference_facts, weights_fact
 from bisenet_ros.replay.outputs import cannot_write, write_frames, write_metrics
 from bisenet_ros.replay.predict import frame_rate
 from bisenet_ros.replay.predictor import Prediction, Predictor, SegmenterPredictor
+from bisenet_ros.replay.report_extras import ReportExtras
 from bisenet_ros.replay.score import ScoredRecording, ScoreOptions, bare_rate, run_model, score
 from bisenet_ros.report.film import Film
 from bisenet_ros.report.filmstrip import Filmstrip
@@ -131,7 +132,7 @@ def evaluate_recording(
             alone = _bare_rate(name, options, predictor)
         known = {
             "segmenter_frames_per_s": alone,
-            "weights": weights_facts(predictor.segmenter),
+            "weights": weights_facts(predictor.segmenter.weights, predictor.segmenter.card),
             "scored_with": inference_facts(predictor.segmenter),
         }
         return evaluate_source(
@@ -146,18 +147,19 @@ def evaluate_source(
     out: Path,
     facts: dict[str, Any],
     listeners: Listeners | None = None,
+    extras: ReportExtras | None = None,
 ) -> dict[str, Any]:
     """Score an open recording and write the same files; the recording stays open.
 
     Arguments, result and errors as of :func:`evaluate_recording`; ``facts`` hold ``weights`` and
-    ``scored_with`` as well.
+    ``scored_with`` as well, and ``extras`` add to film and report.
     """
-    listeners = listeners or Listeners()
+    listeners, extras = listeners or Listeners(), extras or ReportExtras()
     if listeners.on_start is not None:
         listeners.on_start(options.selection.expected(source))
     with staged(out, "--report") as scratch:
         results = scratch / "results"
-        scored, film, strip = _score(source, predictor, options, results, listeners)
+        scored, film, strip = _score(source, predictor, options, results, listeners, extras)
         metrics = {
             **scored.figures(),
             "segmenter_frames_per_s": None,
@@ -170,8 +172,9 @@ def evaluate_source(
             listeners.on_scored(metrics)
         write_metrics(results / METRICS, metrics)
         write_frames(results / FRAMES, scored.scores.records, predictor.labels.names)
-        page = _page(source, predictor, scored, metrics, film, strip)
+        data = _report_data(source, predictor, scored, metrics, film, strip)
         try:
+            page = render(extras.add(data, scored.scores, source, predictor, results))
             write_bytes(results / PAGE, page.encode())
         except OSError as error:
             raise cannot_write(out / PAGE, error) from error
@@ -192,6 +195,7 @@ def _score(
     options: ScoreOptions,
     folder: Path,
     listeners: Listeners,
+    extras: ReportExtras,
 ) -> tuple[ScoredRecording, Film, Filmstrip]:
     strip = Filmstrip()
     rate = frame_rate(source) / options.selection.every
@@ -203,7 +207,7 @@ def _score(
             if overlay is None:
                 overlay = blend(as_rgb(frame), prediction.mask, palette, OPACITY)
             strip.add(film.frames, overlay)
-            film.add(frame.stamp_ns, overlay)
+            film.add(frame.stamp_ns, extras.film_picture(overlay, prediction.mask))
 
         asked = replace(options, overlays=True)
         scored = score(source, predictor, asked, on_frame, listeners.on_progress)
@@ -212,18 +216,18 @@ def _score(
     return scored, film, strip
 
 
-def _page(
+def _report_data(
     source: FrameSource,
     predictor: Predictor,
     scored: ScoredRecording,
     metrics: dict[str, Any],
     film: Film,
     strip: Filmstrip,
-) -> str:
+) -> RecordingReportData:
     found = scored.scores
     worst, unstable = found.worst(), found.most_unstable()
     shown, seen = show_frames(source, predictor, found.records, [*worst, *unstable])
-    data = RecordingReportData(
+    return RecordingReportData(
         metrics=metrics,
         labels=predictor.labels,
         columns=columns(found.records),
@@ -236,7 +240,6 @@ def _page(
         seen=seen,
         warnings=note_lines(metrics["notes"]),
     )
-    return render(data)
 
 
 def columns(records: FrameRecords) -> dict[str, Any]:

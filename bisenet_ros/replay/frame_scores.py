@@ -13,6 +13,7 @@ from bisenet_ros.metrics import boundary
 from bisenet_ros.metrics.bootstrap import class_counts
 from bisenet_ros.metrics.confusion import confusion_matrix, defined, mean, scores
 from bisenet_ros.metrics.growing import GrowingArray
+from bisenet_ros.metrics.histogram import count
 from bisenet_ros.metrics.stability import FramePair, WarpedPair
 from bisenet_ros.recordings.frame_stream import RecordedFrame
 from bisenet_ros.replay.predictor import STAGES, Prediction
@@ -67,7 +68,7 @@ def measure(
 ) -> FrameMeasures:
     """Measure one frame; safe to call from several threads at once."""
     mask, truth = prediction.mask, frame.truth
-    pixels = np.bincount(mask.reshape(-1), minlength=256)
+    pixels = count([mask], [256])
     classified = int(pixels[:UNLABELLED].sum())
     confidence = float("nan")
     if prediction.confidence is not None and classified:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bisenet_ros.recordings.several import short_names
 from bisenet_ros.replay.evaluation import RecordingOptions, evaluate_recording
 from bisenet_ros.replay.model import ModelOptions
 
+INTERRUPTED = "interrupted before its first frame"
 FAREWELL_S = 60.0  # seconds an interrupted worker has to write what it scored
 
 
@@ -43,11 +44,15 @@ class RecordingTask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a recording: the content of its metrics.json, or why there is none."""
+    """What became of a recording: the content of its metrics.json, or why there is none.
+
+    ``interrupted``: it was, before its first frame.
+    """
 
     task: RecordingTask
     metrics: dict[str, Any] | None = None
     error: str | None = None
+    interrupted: bool = False
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -59,7 +64,7 @@ class Outcome:
             "recording": self.task.name,
             "folder": self.task.folder,
             "error": self.error,
-            "partial": bool(found.get("partial")),
+            "partial": self.interrupted or bool(found.get("partial")),
             "frames": found.get("frames"),
             "labelled_frames": found.get("labelled_frames"),
             "seconds": (found.get("source") or {}).get("seconds"),
@@ -145,20 +150,21 @@ class _Crew:
         self.waiting = waiting
         self.threads = max(1, len(os.sched_getaffinity(0)) // workers)
         self.context = get_context("spawn")  # threads of this process must not be forked
+        self.count = min(workers, len(waiting))
         self.workers: list[_Worker] = []
-        for _ in range(min(workers, len(waiting))):
-            self._start()
+        self.interrupted = False
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Hand out tasks and yield what comes back, until all is done."""
-        for worker in self.workers:
-            self._give(worker)
+        """Start the processes, hand out tasks and yield what comes back, until all is done."""
+        for _ in range(self.count):
+            self._give(self._start())
         while any(worker.task for worker in self.workers):
             yield from self._received(None)
 
     def interrupt(self) -> Iterator[Outcome]:
         """Have the processes finish at once, and yield what they have."""
         self.waiting.clear()
+        self.interrupted = True
         for worker in self.workers:
             if worker.task is not None:
                 worker.process.terminate()
@@ -189,15 +195,19 @@ class _Crew:
                 content = worker.pipe.recv()
             except (EOFError, OSError):
                 self._bury(worker)
-                code = worker.process.exitcode
-                how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
-                yield Outcome(task, error=f"the process that scored it ended {how}")
+                yield self._lost(task, worker.process.exitcode)
                 continue
             self._give(worker)
             if isinstance(content, Outcome):
                 yield content
             else:
                 yield Outcome(task, error=f"it could not be scored: {content}")
+
+    def _lost(self, task: RecordingTask, code: int | None) -> Outcome:
+        if self.interrupted:  # it was still loading its modules
+            return Outcome(task, error=INTERRUPTED, interrupted=True)
+        how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
+        return Outcome(task, error=f"the process that scored it ended {how}")
 
     def _give(self, worker: _Worker) -> None:
         if self.waiting:
@@ -217,9 +227,13 @@ class _Crew:
         process = self.context.Process(target=_serve, args=arguments, daemon=True)
         before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS",)}
         os.environ.setdefault("OMP_NUM_THREADS", str(self.threads))  # read when torch is loaded
+        resource_tracker.ensure_running()  # it would unblock the signal
+        # A terminal sends Ctrl-C to the new process, too, which inherits that it is blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
         finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
@@ -231,12 +245,16 @@ class _Crew:
 
 def _serve(pipe: Connection, out: Path, threads: int) -> None:
     """Score what comes through the pipe until it is closed; runs in a process of its own."""
+    scoring = asked_to_end = False
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal asked_to_end
+        asked_to_end = True
+        if scoring:
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, who decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, interrupt)
     import cv2
     import torch
 
@@ -249,14 +267,15 @@ def _serve(pipe: Connection, out: Path, threads: int) -> None:
         except EOFError:
             return
         try:
-            signal.signal(signal.SIGTERM, interrupt)
+            scoring = True
+            if asked_to_end:  # while modules were loaded
+                raise KeyboardInterrupt
             content: Any = run(task)
         except KeyboardInterrupt:
-            content = Outcome(task, error="interrupted before its first frame")
+            content = Outcome(task, error=INTERRUPTED, interrupted=True)
         except Exception as error:  # a bug costs one recording, not all
             content = f"{type(error).__name__}: {error}"
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        scoring = False
         pipe.send(content)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bisenet_ros.checkpoints import fingerprint
+from bisenet_ros.checkpoints import ModelCard, fingerprint, read_card
+from bisenet_ros.inference.export import reader
 from bisenet_ros.inference.segmenter import Segmenter
 from bisenet_ros.replay.predictor import SegmenterPredictor
 
@@ -42,18 +43,25 @@ class ModelOptions:
         return SegmenterPredictor(segmenter, self.alpha, self.threshold)
 
 
-def weights_facts(segmenter: Segmenter) -> dict[str, Any]:
-    """Facts about the weights, as JSON values."""
-    card = segmenter.card
+def weights_facts(path: Path, card: ModelCard | None = None) -> dict[str, Any]:
+    """Facts about a weights file or an exported model, as JSON values.
+
+    Args:
+        path: the file.
+        card: its card, if that is known already.
+    """
+    if card is None:
+        card = reader.read(path).card if reader.is_exported(path) else read_card(path)
     height, width = card.resolution
     return {
-        "file": segmenter.weights.name,
-        "sha256": fingerprint(segmenter.weights),
+        "file": path.name,
+        "sha256": fingerprint(path),
         "architecture": card.architecture,
         "classes": len(card.labels),
         "trained_on": card.dataset,
         "trained_at": f"{width} × {height}",
         "licence": card.licence,
+        "temperature": card.temperature,
     }
 
 

@@ -65,12 +65,12 @@ class RecordedMasks:
         self.labels = labels
 
     def of_frames(self, frames: Sequence[RecordedFrame]) -> list[Prediction]:
-        """The mask of each frame.
+        """The mask of each frame, with its confidence if that was recorded.
 
         Raises:
             DataError: a mask is broken, or of another size than its frame.
         """
-        return [Prediction(self._mask(frame)) for frame in frames]
+        return [Prediction(self._mask(frame), self._confidence(frame)) for frame in frames]
 
     def __call__(
         self, images: Sequence[np.ndarray], orders: Sequence[str], overlay: bool = False
@@ -79,10 +79,18 @@ class RecordedMasks:
         raise TypeError("recorded masks belong to frames; call of_frames")
 
     def _mask(self, frame: RecordedFrame) -> np.ndarray:
-        mask = self.recording.mask(self.served[frame.stamp_ns])
-        if mask.shape != frame.image.shape[:2]:
-            sizes = [f"{shape[1]}×{shape[0]}" for shape in (mask.shape, frame.image.shape)]
-            raise DataError(
-                f"the mask of {frame.stamp_ns} ns is {sizes[0]}, but its image is {sizes[1]}"
-            )
-        return mask
+        return _fitting(self.recording.mask(self.served[frame.stamp_ns]), frame, "mask")
+
+    def _confidence(self, frame: RecordedFrame) -> np.ndarray | None:
+        found = self.recording.confidence(self.served[frame.stamp_ns])
+        return None if found is None else _fitting(found, frame, "confidence")
+
+
+def _fitting(pixels: np.ndarray, frame: RecordedFrame, what: str) -> np.ndarray:
+    """The pixels; DataError unless they have the size of the frame."""
+    if pixels.shape != frame.image.shape[:2]:
+        sizes = [f"{shape[1]}×{shape[0]}" for shape in (pixels.shape, frame.image.shape)]
+        raise DataError(
+            f"the {what} of {frame.stamp_ns} ns is {sizes[0]}, but its image is {sizes[1]}"
+        )
+    return pixels

@@ -7,7 +7,7 @@ from typing import Any
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.figure import View
-from bisenet_ros.report.formatting import number
+from bisenet_ros.report.formatting import number, percent
 from bisenet_ros.report.html import pictures
 
 Facts = list[tuple[str, list[tuple[str, str]]]]  # titled lists of (name, value)
@@ -40,6 +40,23 @@ class ReportData:
     labels: LabelSet
     best: list[ReportImage] = field(default_factory=list)
     worst: list[ReportImage] = field(default_factory=list)
+
+
+def temperature_facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What ``evaluate --fit-temperature`` found; empty where it was not asked for."""
+    found = metrics.get("temperature_fit")
+    if found is None:
+        return []
+    facts = [("fitted", number(found["temperature"], 4))]
+    for key, name in (
+        ("expected_calibration_error", "calibration error"),
+        ("negative_log_likelihood", "negative log-likelihood"),
+    ):
+        for when in ("before", "after"):
+            value = found[f"{key}_{when}"]
+            shown = percent(value, 2) if name == "calibration error" else number(value, 4)
+            facts.append((f"{name} {when}", shown))
+    return [*facts, ("labelled frames", str(found["labelled_frames"]))]
 
 
 def machine_facts(machine: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:

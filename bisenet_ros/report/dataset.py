@@ -11,7 +11,13 @@ from markupsafe import Markup
 
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.report.charts import Series, line_chart
-from bisenet_ros.report.data import Facts, ReportData, ReportImage, machine_facts
+from bisenet_ros.report.data import (
+    Facts,
+    ReportData,
+    ReportImage,
+    machine_facts,
+    temperature_facts,
+)
 from bisenet_ros.report.figure import View
 from bisenet_ros.report.html import (
     class_rows,
@@ -125,6 +131,7 @@ def facts(metrics: dict[str, Any]) -> Facts:
             ],
         ),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
+        ("Temperature", temperature_facts(metrics)),
         machine_facts(metrics["machine"]),
     ]
 

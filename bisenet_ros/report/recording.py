@@ -11,8 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.report.bag import film_source
-from bisenet_ros.report.data import Facts, machine_facts
+from bisenet_ros.report.data import Facts, machine_facts, temperature_facts
 from bisenet_ros.report.dataset import mistakes, span
 from bisenet_ros.report.formatting import number, percent
 from bisenet_ros.report.html import (
@@ -24,9 +23,11 @@ from bisenet_ros.report.html import (
     heat_rows,
     legend,
 )
+from bisenet_ros.report.live import LiveView, credit_of
 from bisenet_ros.report.pictures import Tile
 from bisenet_ros.report.timeline import Line, Timeline, reliability, stacked, ticks
 
+LARGEST_FILM = 24 << 20  # bytes; a larger video is linked, to keep the page small
 MOST_POINTS = 4000  # frames the cursor can stand on; of longer recordings, every so many-th
 
 
@@ -60,6 +61,7 @@ class RecordingReportData:
         worst, unstable: frames worth looking at.
         seen: ids that occur in their pictures.
         warnings: sentences for the top of the page.
+        live: what a live run adds; None for an offline one.
     """
 
     metrics: dict[str, Any]
@@ -73,11 +75,14 @@ class RecordingReportData:
     unstable: list[ShownFrame] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
+    live: LiveView | None = None
 
 
 def render(data: RecordingReportData) -> str:
     """The page as HTML."""
     metrics, labels = data.metrics, data.labels
+    name = Path(str(metrics["source"]["path"]).rstrip("/")).name
+    large = None if data.live is None else data.live.frame
     places, seconds = time_axis(data.columns["stamp_ns"])
     truth = metrics["per_class"] is not None
     calibrated = truth and metrics["calibration"]["pixels"]  # a live node gives no confidence
@@ -86,10 +91,12 @@ def render(data: RecordingReportData) -> str:
     return fill(
         "recording.html.j2",
         m=metrics,
-        name=Path(str(metrics["source"]["path"]).rstrip("/")).name,
+        name=name,
         lead=lead(data),
         headline=headline(metrics),
         warnings=data.warnings,
+        live=data.live,
+        tiles=[] if large is None else large.tiles(labels),
         film=film_source(data.film),
         strip=strip(data),
         timelines=[line.html(places) for line in shown],
@@ -108,7 +115,7 @@ def render(data: RecordingReportData) -> str:
         stages=metrics["stage_ms"],
         cursor=Markup(cursor_data(data, shown, places, seconds)),
         facts=facts(metrics),
-        credit="",
+        credit=credit_of(name),
     )
 
 
@@ -125,6 +132,9 @@ def lead(data: RecordingReportData) -> str:
         parts.append(number(seconds, 1, "s"))
     if metrics["source"].get("image_topic"):
         parts.append(str(metrics["source"]["image_topic"]))
+    played = metrics.get("live", {}).get("played_hz")
+    if played:
+        parts.append(f"played at {played:g} Hz through the node over DDS")
     return ", ".join(parts)
 
 
@@ -134,22 +144,20 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     confidence = metrics["confidence"]["mean"]
     rate = number(metrics["frames_per_s"], 1)
     found: list[tuple[str, str]] = []
+    live = metrics.get("live")
     if metrics["per_class"] is not None:
         error = metrics["calibration"]["expected_calibration_error"]
-        found += [
-            (percent(metrics["miou"]), f"mIoU · {metrics['labelled_frames']} labelled frames"),
-            (percent(metrics["pixel_accuracy"]), "pixel accuracy"),
-            (percent(metrics["boundary_f"]), "boundary F"),
-        ]
+        found.append(
+            (percent(metrics["miou"]), f"mIoU · {metrics['labelled_frames']} labelled frames")
+        )
+        if live is None:
+            found.append((percent(metrics["pixel_accuracy"]), "pixel accuracy"))
+        found.append((percent(metrics["boundary_f"]), "boundary F"))
         found += [] if error is None else [(percent(error), "calibration error")]
-    live = metrics.get("live")
     if steady:
         found.append((percent(steady["temporal_consistency"]), "temporal consistency"))
     if live is not None:
-        played = live.get("frames_played")
-        count = str(live["masks"]) if played is None else f"{live['masks']} / {played}"
-        found.append((number(live["age_ms_p50"], 0, "ms"), "age of a mask, median"))
-        found.append((count, "masks" if played is None else "masks / frames played"))
+        found += live_headline(live)
     if steady:
         found.append((percent(steady["flicker"], 2), "flicker"))
         found.append((percent(steady["disagreement"], 1), "differs from the frame before"))
@@ -157,6 +165,28 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         found.append((percent(confidence), "mean confidence"))
     found += [(rate, "frames per second"), (str(metrics["frames"]), "frames")]
     return found[:6]
+
+
+def live_headline(live: dict[str, Any]) -> list[tuple[str, str]]:
+    """Age and number of the masks."""
+    played = live.get("frames_played")
+    count = str(live["masks"]) if played is None else f"{live['masks']} / {played}"
+    return [
+        (
+            number(live["age_ms_p50"], 0, "ms"),
+            f"age of a mask, median · p95 {number(live['age_ms_p95'], 0, 'ms')}",
+        ),
+        (count, "masks" if played is None else "masks / frames played"),
+    ]
+
+
+def film_source(film: Path | None) -> dict[str, str] | None:
+    """The video embedded in the page, or a link to the file if it is large."""
+    if film is None:
+        return None
+    if film.stat().st_size > LARGEST_FILM:
+        return {"link": film.name}
+    return {"data": data_uri("video/mp4", film.read_bytes())}
 
 
 def class_shares(metrics: dict[str, Any], labels: LabelSet) -> list[dict[str, Any]]:
@@ -199,6 +229,7 @@ def frame_ticks(count: int) -> list[tuple[float, str]]:
 def timelines(data: RecordingReportData) -> list[Timeline]:
     """Every figure along the recording."""
     column = data.columns
+    ages = column.get("age_ms", np.full(len(column["miou"]), np.nan))
     return [
         Timeline(
             "Scores",
@@ -224,6 +255,10 @@ def timelines(data: RecordingReportData) -> list[Timeline]:
             "Confidence",
             [Line("confidence", "mean", "first", column["confidence"])],
             low=None,
+        ),
+        Timeline(
+            "Age of the masks",
+            [Line("age_ms", "from the image's stamp to the mask's arrival", "first", ages, "ms")],
         ),
         Timeline(
             "Time per frame",
@@ -296,11 +331,14 @@ def facts(metrics: dict[str, Any]) -> Facts:
         for key, value in live.items()
         if isinstance(value, int | float | str)
     ]
+    stages = [(name, number(ms, 2, "ms")) for name, ms in live.get("stage_ms", {}).items()]
     return [
         ("Recording", recorded),
         ("Live", played),
+        ("One frame in the node, median", stages),
         ("Weights", [(key.replace("_", " "), str(v)) for key, v in metrics["weights"].items()]),
         ("Scored with", [(k.replace("_", " "), str(v)) for k, v in metrics["scored_with"].items()]),
+        ("Temperature", temperature_facts(metrics)),
         ("Run", run),
         machine_facts(metrics["machine"]),
     ]

@@ -6,6 +6,7 @@ import of bags does not do: it shows mono8 images as depth.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from bisenet_ros.system.optional import needed
 APPLICATION = "bisenet_ros"
 QUALITY = 88  # of camera images; raw ones would fill the viewer's memory
 OPACITY = 0.5  # of masks over the camera image
+QUIET = "warn,re_log_encoding=off,re_sdk=off"
+ROOM = 1 << 16  # bytes
 WALL_CLOCK_NS = 10**17  # stamps above are dates, below seconds since something else
 SCORES = {
     "miou": ("mIoU", (37, 99, 235)),
@@ -150,14 +153,15 @@ def saved(path: Path) -> Iterator[Any]:
     Raises:
         DataError: the file cannot be written.
     """
+    # Read when the library is loaded; what it says of failed writes is said below.
+    os.environ.setdefault("RUST_LOG", QUIET)
     stream = rerun().RecordingStream(APPLICATION)
     part = path.with_name(f".{path.name}-unfinished")
     try:
         part.touch()  # the library's own error is not one of the system
         stream.save(str(part))
         yield stream
-        stream.flush()
-        stream.disconnect()
+        _finish(stream, part)
         part.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -167,3 +171,24 @@ def saved(path: Path) -> Iterator[Any]:
     finally:
         stream.disconnect()
         part.unlink(missing_ok=True)
+
+
+def _finish(stream: Any, part: Path) -> None:
+    """Write what is left; OSError if the file is not whole."""
+    failed: RuntimeError | None = None
+    try:
+        stream.flush()
+    except (
+        RuntimeError
+    ) as error:  # its writing thread has ended: the disk is full, most of the time
+        failed = error
+    stream.disconnect()
+    # The file's index is written now, and that it failed is only logged: look for room behind it.
+    with part.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.write(bytes(ROOM))
+        file.flush()
+        os.fsync(file.fileno())
+        file.truncate(size)
+    if failed is not None:
+        raise OSError(str(failed)) from failed

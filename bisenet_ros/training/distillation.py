@@ -16,6 +16,7 @@ from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.labels import LabelSet
+from bisenet_ros.networks.layers import channels_last
 
 
 class Teacher(nn.Module):
@@ -40,14 +41,15 @@ class Teacher(nn.Module):
                 f"the teacher {path} has the classes {', '.join(card.labels.names)}; expected "
                 f"those of the data set, in the same order: {', '.join(labels.names)}"
             )
-        self.network = inference_graph(network).requires_grad_(False)
+        self.network = channels_last(inference_graph(network).requires_grad_(False))
         self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, n, h, w) of images (N, 3, H, W) in 0–1."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
+        normalised = (images - self.mean) / self.std
+        logits: Tensor = self.network(normalised.contiguous(memory_format=torch.channels_last))
         return logits
 
 

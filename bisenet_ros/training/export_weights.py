@@ -10,6 +10,7 @@ from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.metrics.dataset import evaluate
 from bisenet_ros.networks import SegmentationNetwork
 from bisenet_ros.training.checkpoint import read_checkpoint
+from bisenet_ros.training.int8 import as_float
 from bisenet_ros.training.plots import draw_curves, draw_samples
 from bisenet_ros.training.run import Prepared
 
@@ -52,6 +53,7 @@ def best_network(prepared: Prepared, checkpoint: Path) -> SegmentationNetwork:
     network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     )
+    as_float(network)
     return network
 
 

@@ -11,6 +11,7 @@ from bisenet_ros.checkpoints.convert import read_backbone
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.networks import SegmentationNetwork
+from bisenet_ros.training.narrowing import narrow
 from bisenet_ros.training.recipe import DEFAULTS, Recipe
 
 # Options of a network that a recipe sets elsewhere: by its data, auxiliary_weight and backbone.
@@ -51,8 +52,10 @@ def as_in_weights(recipe: Recipe, resume: bool = False) -> Recipe:
 def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet) -> list[str]:
     """Copy a weights file's tensors into ``network`` where name and shape match.
 
-    A classifier is copied only if its classes are the same in the same order; one that merely
-    has as many outputs would give the wrong names.
+    If ``network`` is a narrower one of the same architecture, the file's strongest channels are
+    copied, see :func:`bisenet_ros.training.narrowing.narrow`. A classifier is copied only if its
+    classes are the same in the same order; one that merely has as many outputs would give the wrong
+    names.
 
     Args:
         path: a weights file of the same architecture.
@@ -67,6 +70,9 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
         WeightsError: the file cannot be loaded, or is for another network.
     """
     source, card = load(path)
+    if _narrower(network, source):
+        config = replace(network.config, num_classes=source.config.num_classes)
+        source = narrow(source, config)
     loaded, own = source.state_dict(), network.state_dict()
     same_classes = card.labels.names == labels.names
     outputs = () if same_classes else tuple(f"{name}." for name in network.output_convolutions())
@@ -84,6 +90,23 @@ def start_from(path: str | Path, network: SegmentationNetwork, labels: LabelSet)
         )
     network.load_state_dict({**own, **matching})
     return sorted(set(own) - set(matching))
+
+
+def _narrower(network: SegmentationNetwork, source: SegmentationNetwork) -> bool:
+    """Whether ``network`` has the layers of ``source``, but some of them with fewer channels."""
+    own, loaded = (x.for_inference().state_dict() for x in (network, source))
+    if network.architecture != source.architecture or own.keys() != loaded.keys():
+        return False
+    classifiers = tuple(f"{name}." for name in source.output_convolutions())
+    differing = [
+        (tensor.shape, loaded[name].shape)
+        for name, tensor in own.items()
+        if tensor.shape != loaded[name].shape and not name.startswith(classifiers)
+    ]
+    return bool(differing) and all(
+        len(new) == len(old) and all(a <= b for a, b in zip(new, old, strict=True))
+        for new, old in differing
+    )
 
 
 def start_backbone(path: str | Path, network: SegmentationNetwork) -> list[str]:

@@ -16,6 +16,7 @@ from bisenet_ros.networks import SegmentationNetwork, upsample
 from bisenet_ros.networks.layers import channels_last, crop_padding, pad_to_multiple
 from bisenet_ros.training.augmentation import photometric
 from bisenet_ros.training.distillation import Teacher, divergence
+from bisenet_ros.training.int8 import train_for_int8
 from bisenet_ros.training.losses import with_auxiliary
 from bisenet_ros.training.optimisation import optimiser, schedule
 from bisenet_ros.training.recipe import Recipe
@@ -55,6 +56,8 @@ class SegmentationModule(pl.LightningModule):
         self._teacher = (teacher,)  # in a tuple, and so neither trained, averaged nor saved
         if recipe.channels_last:
             channels_last(network)
+        if recipe.int8:
+            train_for_int8(network)
         for module in network.modules():
             if isinstance(module, nn.Dropout | nn.Dropout2d):
                 module.p = recipe.dropout

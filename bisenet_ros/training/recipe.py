@@ -111,6 +111,9 @@ class Recipe:
     teacher: str = option("", "weights of a larger network of the same classes to learn from, too")
     distill_weight: float = option(1.0, "weight of the divergence from the teacher", above=-1e-9)
     distill_temperature: float = option(2.0, "divides both networks' logits for it", above=0)
+    int8: bool = option(
+        False, "round weights and activations as int8 does, so that export --int8 loses less"
+    )
     dropout: float = option(0.1, "dropout probability in the heads", above=-1e-9)
     # Optimisation
     iterations: int = option(1600, "optimiser steps", above=0)

@@ -4,12 +4,20 @@ import json
 import os
 import pickle
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from bisenet_ros.checkpoints import fingerprint, load, load_network, read_card, save
+from bisenet_ros.checkpoints import (
+    fingerprint,
+    load,
+    load_network,
+    read_card,
+    save,
+    save_with_card,
+)
 from bisenet_ros.errors import WeightsError
 from bisenet_ros.networks import BiSeNetV2, BiSeNetV2Config
 
@@ -50,8 +58,30 @@ def test_metadata_carries_everything_the_contract_lists(made):
         "scores",
         "licence",
         "command",
+        "temperature",
     }
     assert facts["ignore_id"] == 255
+
+
+def test_a_file_without_a_temperature_has_one_of_1(tmp_path, made):
+    assert load(rewritten(made[0], tmp_path, temperature=None))[1].temperature == 1.0
+    assert load(rewritten(made[0], tmp_path, temperature=2))[1].temperature == 2.0
+
+
+def test_the_same_tensors_with_another_card(tmp_path, made):
+    path, network, card = made
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_file(halves, tmp_path / "half.safetensors", metadata=card.metadata())
+    warm = replace(card, temperature=1.5)
+    copy = save_with_card(tmp_path / "half.safetensors", tmp_path / "copy.safetensors", warm)
+    assert read_card(copy) == warm
+    tensors = load_file(copy)
+    assert all(torch.equal(tensors[name], half) for name, half in halves.items())
+    assert {name: tensor.dtype for name, tensor in tensors.items()} == {
+        name: half.dtype for name, half in halves.items()
+    }
+    with pytest.raises(WeightsError, match="none.safetensors"):
+        save_with_card(tmp_path / "none.safetensors", copy, card)
 
 
 def test_half_precision_tensors_are_read_as_float32(tmp_path, made):
@@ -151,6 +181,15 @@ def rewritten(path, tmp_path, **changes):
         ({"options": {"num_classes": 3, "head_width": 10**9}}, "head_width is 1000000000"),
         ({"options": {"num_classes": 3, "depth": 10**7}}, "depth is 10000000"),
         ({"options": {"num_classes": 3, "width": True}}, "width is True"),
+        ({"temperature": 0}, "temperature is 0.0; expected a number from 0.01 to 100"),
+        ({"temperature": -1.5}, "temperature is -1.5"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"temperature": 10**400}, "int too large"),
+        ({"temperature": True}, "temperature is true"),
+        ({"temperature": "1\n2"}, "temperature is"),
+        ({"temperature": [1.5]}, "temperature is"),
+        ({"temperature": {"a": 1}}, "temperature is"),
     ],
 )
 def test_a_card_at_odds_with_the_tensors(tmp_path, made, changes, said):

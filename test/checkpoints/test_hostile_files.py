@@ -48,6 +48,7 @@ KEYS = (
     "dataset",
     "scores",
     "licence",
+    "temperature",
 )
 TEXTS = st.one_of(
     VALUES.map(json.dumps),

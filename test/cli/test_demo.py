@@ -22,7 +22,7 @@ from bisenet_ros.cli import main
 from bisenet_ros.selftest.sources import write_checkpoint
 
 BAG = ROOT / "test/data/camvid_drive"
-OUTPUTS = ["metrics.json", "overlay.mp4", "overlay.png", "report.html"]
+OUTPUTS = ["frames.csv", "metrics.json", "overlay.mp4", "overlay.png", "report.html"]
 MARK = "BISENET_ROS_TEST_MARK"
 
 
@@ -86,7 +86,7 @@ def finished(environment, converted, tmp_path_factory):
     return done, out, copy
 
 
-def test_the_demo_writes_its_four_files_and_nothing_else(finished, environment):
+def test_the_demo_writes_its_files_and_nothing_else(finished, environment):
     _, out, copy = finished
     assert sorted(path.name for path in out.iterdir()) == OUTPUTS
     assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
@@ -97,20 +97,21 @@ def test_the_demo_writes_its_four_files_and_nothing_else(finished, environment):
 def test_the_figures_are_those_of_the_drive(finished):
     done, out, _ = finished
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["frames_played"] == 101
+    live = metrics["live"]
+    assert live["frames_played"] == 101 and live["played_hz"] == 15
     # How many get through depends on how busy the machine is; that they add up does not.
-    assert 0 < metrics["masks"] <= metrics["published"] <= metrics["frames_received"] <= 101
-    assert metrics["published"] + metrics["superseded"] == metrics["frames_received"]
-    assert metrics["rejected"] == 0 and metrics["problems"] == []
-    assert metrics["scored"] == metrics["masks"] and metrics["unmatched_masks"] == 0
-    assert metrics["output_fps"] > 0
-    assert 0 < metrics["age_ms_p50"] <= metrics["age_ms_p95"]
+    assert 0 < live["masks"] <= live["published"] <= live["frames_received"] <= 101
+    assert live["published"] + live["superseded"] == live["frames_received"]
+    assert live["rejected"] == 0 and live["problems"] == []
+    assert metrics["frames"] == metrics["labelled_frames"] == live["masks"]
+    assert live["output_fps"] > 0
+    assert 0 < live["age_ms_p50"] <= live["age_ms_p95"]
     assert len(metrics["per_class"]) == 19
-    assert set(metrics["per_class"]["wall"]) == {"iou", "precision", "recall", "share"}
+    assert {"iou", "precision", "recall", "share"} < set(metrics["per_class"]["wall"])
     assert 0 <= metrics["miou"] <= 1 and 0 <= metrics["pixel_accuracy"] <= 1
-    assert metrics["stage_ms"]["forward"] > 0
-    assert metrics["model"]["device"] and metrics["model"]["weights"].startswith("deeplab")
-    assert len(metrics["frames"]) == metrics["masks"]
+    assert live["stage_ms"]["forward"] > 0 and metrics["calibration"]["pixels"] > 0
+    assert live["model"]["device"] and live["model"]["weights"].startswith("deeplab")
+    assert metrics["weights"]["file"] == "deeplab.safetensors"
     for word in ("mIoU", "superseded", "age, p95", "road", "wall", "bicycle", "report.html"):
         assert word in done.stdout
 
@@ -123,7 +124,7 @@ def test_the_film_the_picture_and_the_report_can_be_opened(finished):
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.width, stream.height) == (480, 360)
         frames = sum(1 for _ in film.decode(stream))
-    assert 0 < frames <= metrics["published"]
+    assert 0 < frames <= metrics["live"]["published"]
     assert cv2.imread(str(out / "overlay.png")).shape[1] > 2 * 480
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "data:video/mp4" in report and "camvid_drive" in report and "Brostow" in report
@@ -176,15 +177,16 @@ def test_a_bag_that_cannot_be_read(tmp_path, capsys):
     check_refused(capsys, ["--bag", tmp_path / "none", "--out", out], 3, "does not exist")
     shutil.copytree(BAG, tmp_path / "cut")
     mcap = tmp_path / "cut" / "camvid_drive.mcap"
-    mcap.write_bytes(mcap.read_bytes()[:50_000])
+    mcap.write_bytes(mcap.read_bytes()[:500])
     check_refused(capsys, ["--bag", tmp_path / "cut", "--out", out], 3, "cut")
     assert not out.exists()
 
 
-def test_a_topic_that_the_bag_lacks_is_told_with_those_it_has(tmp_path, capsys):
+def test_a_bag_of_two_cameras_is_refused_with_their_topics(tmp_path, capsys):
     with BagMaker(tmp_path / "bag") as bag:
         bag.raw("/front/image_raw", 10**9, picture(0), "rgb8")
-    words = ("no topic /camera/image_raw/compressed", "/front/image_raw")
+        bag.raw("/rear/image_raw", 10**9, picture(0), "rgb8")
+    words = ("/front/image_raw", "/rear/image_raw")
     out = tmp_path / "out"
     check_refused(capsys, ["--bag", tmp_path / "bag", "--out", out], 3, *words)
     assert not out.exists()

@@ -247,3 +247,26 @@ def test_wrong_files(weights, data, tmp_path, capsys):
     line = ["--weights", exported, "--data", data, "--reference"]
     check_refused(capsys, line, 2, "drop --flip, --scales and --reference")
     assert [path.name for path in tmp_path.iterdir()] == ["w.onnx"]
+
+
+def test_a_temperature_is_fitted_and_the_masks_stay(data, weights, tmp_path, capsys):
+    target, out, other = (tmp_path / name for name in ("fit.safetensors", "out", "plain.json"))
+    line = ("--data", data, "--weights", weights)
+    assert run(*line, "--fit-temperature", target, "--report", out) == 0
+    assert "calibration error" in capsys.readouterr().out
+    assert run(*line, "--json", other) == 0
+    fitted = json.loads((out / "metrics.json").read_text())
+    plain = json.loads(other.read_text())
+    assert fitted["confusion"] == plain["confusion"] and fitted["images"] == plain["images"]
+    found = fitted["temperature_fit"]
+    assert load(target)[1].temperature == found["temperature"] == fitted["weights"]["temperature"]
+    assert found["labelled_frames"] == 5
+    for measure in ("expected_calibration_error", "negative_log_likelihood"):
+        assert found[f"{measure}_after"] < found[f"{measure}_before"]
+    assert "calibration error after" in (out / "report.html").read_text()
+    again = tmp_path / "again.safetensors"
+    assert run(*line, "--fit-temperature", again, "--flip") == 2
+    assert "sees each image once" in capsys.readouterr().err
+    assert run(*line, "--fit-temperature", again, "--classes", "road,other") == 2
+    assert "drop --classes" in capsys.readouterr().err
+    assert not again.exists()

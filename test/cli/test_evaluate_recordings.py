@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
+import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +29,7 @@ from bisenet_ros.replay.evaluation import RecordingOptions
 from bisenet_ros.replay.model import ModelOptions
 from bisenet_ros.replay.predictor import SegmenterPredictor
 
+ROOT = Path(__file__).resolve().parents[2]
 EXACT = ("--device", "cpu", "--engine", "torch", "--precision", "fp32")
 FILES = ["frames.csv", "metrics.json", "overlay.mp4", "report.html"]
 
@@ -314,3 +320,50 @@ def test_a_worker_that_is_killed_costs_one_recording(small_weights, bag, tmp_pat
     lost, good = many.score_in_processes(work, tmp_path / "out", workers=1)
     assert lost.error == f"the process that scored it ended by signal {int(signal.SIGKILL)}"
     assert good.error is None and good.metrics["frames"] == 6
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_ctrl_c_at_a_terminal_keeps_what_the_workers_scored(small_weights, tmp_path, early):
+    """The terminal sends it to every process; ``early``: while these load their modules."""
+    images = [scene(index)[0] for index in range(40)]
+    notes = [raw(IMAGES, START + i * PERIOD, images[i % 40], "bgr8") for i in range(400)]
+    long = write_mcap(tmp_path / "long.mcap", notes)
+    shutil.copy(long, tmp_path / "other.mcap")
+    write_mcap(tmp_path / "waiting.mcap", drive(2))
+    out = tmp_path / "out"
+    line = ["evaluate", *("--bag", long), *("--bag", tmp_path / "other.mcap")]
+    line += ["--bag", tmp_path / "waiting.mcap", "--workers", 2, "--report", out]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bisenet_ros", *map(str, line), "--weights", small_weights, *EXACT],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+    def films() -> list[Path]:
+        return [p for p in out.glob(".unfinished-*/results/.overlay-*") if p.stat().st_size]
+
+    def workers() -> str:
+        return Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text()
+
+    deadline = time.monotonic() + 120
+    while not (len(workers().split()) >= 3 if early else len(films()) == 2):
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGINT)
+    printed, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, printed + errors
+    assert errors == ""
+    if early:
+        assert not list(out.rglob("*.json"))
+        return
+    found = metrics(out)
+    assert found["partial"] and found["asked"] == 3 and found["scored"] == 2
+    for name in ("long", "other"):
+        one = metrics(out / name)
+        assert one["partial"] and 0 < one["frames"] < 400
+        assert sorted(path.name for path in (out / name).iterdir()) == FILES
+    assert not (out / "waiting").exists() and not list(out.glob(".unfinished-*"))
+    assert "marked as partial" in printed

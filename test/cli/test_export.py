@@ -9,35 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 from bisenet_ros.cli import main
 from bisenet_ros.inference import Segmenter
 
-SIZE = (96, 128)
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
-
-
-@pytest.fixture(scope="module")
-def labelled(small_weights, tmp_path_factory) -> Path:
-    """Images labelled by the small network itself, so that its float32 mIoU is 1."""
-    root = tmp_path_factory.mktemp("labelled")
-    segmenter = Segmenter(small_weights, device="cpu", precision="fp32")
-    for folder in ("images", "masks"):
-        (root / folder).mkdir()
-    classes = [
-        {"name": name, "color": list(colour)}
-        for name, colour in zip(segmenter.labels.names, segmenter.labels.colours, strict=True)
-    ]
-    (root / "labels.yaml").write_text(yaml.safe_dump({"classes": classes}))
-    (root / "val.txt").write_text("".join(f"{index}\n" for index in range(6)))
-    random = np.random.default_rng(0)
-    for index in range(6):
-        coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
-        image = cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(root / f"images/{index}.png"), image)
-        cv2.imwrite(str(root / f"masks/{index}.png"), segmenter([image], "bgr")[0].mask)
-    return root
 
 
 def export(*arguments: object) -> int:
@@ -73,39 +49,41 @@ def test_other_suffixes_are_refused_with_those_there_are(small_weights, tmp_path
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_int8_is_scored_and_written(small_weights, labelled, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "size", "fitted"),
+    [
+        (".onnx", "", (96, 128)),
+        (".xml", "", (96, 128)),
+        (".xml", "64x90", (64, 96)),  # rounded up
+        (".onnx", "72x104", (72, 104)),  # padded in the graph
+    ],
+)
+def test_int8_is_scored_and_written(small_weights, self_labelled, tmp_path, suffix, size, fitted):
     pytest.importorskip(SUFFIXES[suffix])
     pytest.importorskip("nncf")
     out, facts = tmp_path / f"q{suffix}", tmp_path / "facts.json"
-    options = [
-        "--int8",
-        "--calibrate",
-        labelled,
-        "--dataset",
-        "folder",
-        "--max-drop",
-        100,
-        "--json",
-        facts,
-    ]
-    assert export(out, "--weights", small_weights, *options) == 0
+    options = ["--int8", "--calibrate", self_labelled, "--dataset", "folder", "--max-drop", 100]
+    options += ["--size", size] if size else []
+    assert export(out, "--weights", small_weights, *options, "--json", facts) == 0
     measured = json.loads(facts.read_text())
+    assert measured["input"] == f"{fitted[0]}x{fitted[1]}"
     assert measured["scored_images"] == 3
-    assert measured["miou_fp32"] > 99
+    # The labels are the network's own, at its own size.
+    assert measured["miou_fp32"] > (30 if size else 99)
+    assert measured["miou_int8"] > measured["miou_fp32"] - 20
     assert measured["drop"] == measured["miou_fp32"] - measured["miou_int8"]
     segmenter = Segmenter(out, device="cpu")
-    assert segmenter.compute.precision == "int8"
+    assert segmenter.compute.precision == "int8" and segmenter.input_size == fitted
     assert segmenter([np.zeros((50, 60, 3), np.uint8)])[0].mask.shape == (50, 60)
 
 
-def test_int8_that_loses_too_much_is_not_written(small_weights, labelled, tmp_path, capsys):
+def test_int8_that_loses_too_much_is_not_written(small_weights, self_labelled, tmp_path, capsys):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
     capsys.readouterr()
     code = export(
         *(tmp_path / "q.xml", "--weights", small_weights),
-        *("--int8", "--calibrate", labelled, "--dataset", "folder", "--max-drop", 0),
+        *("--int8", "--calibrate", self_labelled, "--dataset", "folder", "--max-drop", 0),
     )
     assert code == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
@@ -113,24 +91,24 @@ def test_int8_that_loses_too_much_is_not_written(small_weights, labelled, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_arguments(small_weights, labelled, tmp_path, capsys):
+def test_wrong_arguments(small_weights, self_labelled, tmp_path, capsys):
     weights = ["--weights", small_weights]
     check_refused(capsys, [tmp_path / "m.pt", *weights], 2, ".onnx", ".xml")
     check_refused(capsys, [tmp_path / "m.xml", *weights, "--int8"], 2, "--calibrate")
-    check_refused(capsys, [tmp_path / "m.xml", *weights, "--calibrate", labelled], 2, "--int8")
+    check_refused(capsys, [tmp_path / "m.xml", *weights, "--calibrate", self_labelled], 2, "--int8")
     check_refused(capsys, [tmp_path / "m.xml", *weights, "--size", "12"], 2, "--size", "512x1024")
     check_refused(capsys, ["/proc/no/m.xml", *weights], 2, "cannot be written")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_files(small_weights, labelled, tmp_path, capsys):
+def test_wrong_files(small_weights, self_labelled, tmp_path, capsys):
     missing = tmp_path / "w.safetensors"
     check_refused(capsys, [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
     arguments = [tmp_path / "m.xml", "--weights", small_weights, "--int8", "--calibrate"]
     check_refused(capsys, [*arguments, tmp_path, "--dataset", "folder"], 3, "labels.yaml")
-    check_refused(capsys, [*arguments, labelled, "--dataset", "vok"], 2, "'vok'", "camvid")
+    check_refused(capsys, [*arguments, self_labelled, "--dataset", "vok"], 2, "'vok'", "camvid")
     lonely = tmp_path / "lonely"
-    shutil.copytree(labelled, lonely)
+    shutil.copytree(self_labelled, lonely)
     (lonely / "masks" / "0.png").unlink()
     check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "0.png", "mask")
     (lonely / "val.txt").write_text("1\n")

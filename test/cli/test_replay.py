@@ -52,7 +52,7 @@ def test_live_scores_are_those_of_evaluate(environment, bag, small_weights, tmp_
     given = ("--weights", small_weights, *EXACT)
     done = replay(environment, bag, "--rate-factor", 0, "--out", out, *given)
     assert done.returncode == 0, done.stdout + done.stderr
-    files = ["frames.csv", "metrics.json", "overlay.mp4", "report.html"]
+    files = ["frames.csv", "metrics.json", "overlay.mp4", "overlay.png", "report.html"]
     assert sorted(path.name for path in out.iterdir()) == files
     live = json.loads((out / "metrics.json").read_text())
     # Not one frame is lost, however slow this machine is.
@@ -61,10 +61,14 @@ def test_live_scores_are_those_of_evaluate(environment, bag, small_weights, tmp_
     command = ["evaluate", "--bag", bag, "--report", tmp_path / "offline", *given]
     assert main([str(part) for part in command]) == 0
     offline = json.loads((tmp_path / "offline" / "metrics.json").read_text())
-    for key in ("miou", "confusion", "per_class", "boundary_f", "stability", "labelled_frames"):
+    same = ("miou", "confusion", "per_class", "boundary_f", "stability", "labelled_frames")
+    # Both from the same bytes: ~/confidence holds probability · 255, rounded, as evaluate's does.
+    for key in (*same, "confidence", "calibration", "class_shares", "weights"):
         assert live[key] == offline[key]  # to the last digit
+    assert live["calibration"]["pixels"] > 0
     assert set(offline) <= set(live)
-    for word in ("mIoU", "temporal consistency", "report.html"):
+    assert set(live) - set(offline) == {"live"}
+    for word in ("mIoU", "temporal consistency", "calibration error", "superseded", "report.html"):
         assert word in done.stdout
 
 
@@ -77,5 +81,7 @@ def test_what_cannot_be_played_is_refused(bag, tmp_path, capsys):
     assert "expected 0 to 1000" in refused(2, bag, "--rate-factor", -1)
     assert "does not exist" in refused(3, tmp_path / "no.mcap")
     assert "/other" in refused(3, bag, "--image-topic", "/other")
-    assert "evaluate --bag" in refused(3, tmp_path / "old.bag")
+    assert "does not exist" in refused(3, tmp_path / "old.bag")
+    assert "pass one of them" in refused(2, bag, "--rate", 5, "--rate-factor", 2)
+    assert "--rate is nan" in refused(2, bag, "--rate", "nan")
     assert not (tmp_path / "out").exists()

@@ -59,6 +59,33 @@ def test_predictions_can_be_a_rerun_file(bag, small_weights, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["predictions.json", "predictions.rrd"]
 
 
+FULL = """
+import resource, sys
+from bisenet_ros.cli import main
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), limits[1]))  # stands for a full disk
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("short_of", ["frames", "index"])
+def test_a_full_disk_ends_with_one_line_and_leaves_nothing(bag, small_weights, tmp_path, short_of):
+    pytest.importorskip("rerun")
+    out = tmp_path / "out"
+    given = ["predict", str(bag), "--rrd", "--out", str(out), "--weights", str(small_weights)]
+    limit = 20_000
+    if short_of == "index":
+        assert main([*given, *EXACT]) == 0
+        limit = (out / "predictions.rrd").stat().st_size - 1000
+        shutil.rmtree(out)
+    line = [sys.executable, "-c", FULL, str(limit), *given, *EXACT]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 3, done.stderr
+    (told,) = [text for text in done.stderr.splitlines() if text.strip()]
+    assert told.startswith(f"error: {out / 'predictions.rrd'} cannot be written: File too large")
+    assert list(out.iterdir()) == []
+
+
 def test_what_cannot_be_shown_is_refused(bag, small_weights, tmp_path, capsys, monkeypatch):
     def refused(code: int, *arguments: object) -> str:
         assert main(command(small_weights, *arguments)) == code

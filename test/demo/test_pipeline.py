@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bisenet_ros.demo import metrics as demo_metrics
 from bisenet_ros.demo import pipeline
-from bisenet_ros.demo.pipeline import DemoPlan, Played
+from bisenet_ros.demo.pipeline import LivePlan, Played
 from bisenet_ros.errors import DataError
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.recordings.node_outputs import Recording, label_set
 
 
 def test_values_keep_their_type_on_the_command_line():
-    arguments = pipeline.node_arguments(DemoPlan(Path("b"), 15.0, Path("/w/12 3"), "0"))
+    plan = LivePlan(Path("b"), "/camera/image_raw/compressed", 15.0)
+    chosen = replace(plan, weights=Path("/w/12 3"), device="0")
+    arguments = pipeline.node_arguments(chosen)
     assert 'weights:="/w/12 3"' in arguments
     assert 'device:="0"' in arguments
     assert "rate:=0.0" in arguments
-    assert not any(
-        a.startswith("weights") for a in pipeline.node_arguments(DemoPlan(Path("b"), 15.0))
-    )
+    assert 'image_topic:="/camera/image_raw"' in arguments
+    assert not any(a.startswith("weights") for a in pipeline.node_arguments(plan))
 
 
 def test_class_names_come_back_from_the_labels_topic():
@@ -69,3 +72,12 @@ def test_what_came_back_is_held_against_what_was_sent(tmp_path, figures, expecte
 def test_stages_that_have_no_time_yet_are_left_out():
     values = {"forward_ms_p50": "12.5", "decode_ms_p50": "nan", "publish_ms_p50": "soon"}
     assert demo_metrics._stages(values) == {"forward": 12.5}
+
+
+def test_masks_are_found_by_the_stamps_of_the_bag(tmp_path):
+    recording = Recording(tmp_path)
+    recording.prepare("the recording")
+    for stamp in (11, 13, 14):
+        recording.add_mask(stamp, np.zeros((2, 2), np.uint8))
+    player = {"stamps": [11, 12, 13, 14], "recorded_stamps": [1, 2, 3, 3]}
+    assert Played(player, recording).served == {1: 11, 3: 13}  # of equal stamps the first counts

@@ -77,6 +77,7 @@ class Sender:
         suffix = "/compressed" if labels is CompressedImage else ""
         self.masks = node.create_publisher(Image, "/bisenet/mask", qos)
         self.overlays = node.create_publisher(Image, "/bisenet/overlay", qos)
+        self.confidence = node.create_publisher(Image, "/bisenet/confidence", qos)
         self.labels = node.create_publisher(labels, f"/camera/labels{suffix}", qos)
         self.names = node.create_publisher(String, "/bisenet/labels", LATCHED)
         self.diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos)
@@ -100,7 +101,12 @@ def test_masks_and_labels_are_paired_by_stamp_in_either_order(peer, start, tmp_p
     sender = Sender(peer)
     out, record = tmp_path / "deep" / "out", tmp_path / "record"
     process = start(
-        evaluation_node(out=str(out), record=str(record), overlay_topic="/bisenet/overlay")
+        evaluation_node(
+            out=str(out),
+            record=str(record),
+            overlay_topic="/bisenet/overlay",
+            confidence_topic="/bisenet/confidence",
+        )
     )
     sender.wait_for(process)
     now = peer.node.get_clock().now().nanoseconds
@@ -114,10 +120,12 @@ def test_masks_and_labels_are_paired_by_stamp_in_either_order(peer, start, tmp_p
             sender.labels.publish(png(stamp, ids(100 + i)))
             sender.masks.publish(image(stamp, ids(i)))
         sender.overlays.publish(image(stamp, overlay, "rgb8"))
+        sender.confidence.publish(image(stamp, ids(50 + i), padding=3))
     sender.labels.publish(png(now - 1, ids(0)))  # a frame the node never answered
     recording = Recording(record)
     peer.spin_until(lambda: recording.overlay_stamps() == stamps, "the overlays")
     peer.spin_until(lambda: recording.mask_stamps() == stamps, "the masks")
+    peer.spin_until(lambda: recording.confidence_stamps() == stamps, "the confidence")
     status = DiagnosticStatus(name="bisenet: camera camera", level=DiagnosticStatus.WARN)
     status.values = [KeyValue(key="received", value="7")]
     sender.diagnostics.publish(DiagnosticArray(status=[status]))
@@ -136,6 +144,8 @@ def test_masks_and_labels_are_paired_by_stamp_in_either_order(peer, start, tmp_p
         assert (frame["width"], frame["height"]) == (SIZE[1], SIZE[0])
         assert frame["frame_id"] == "camera_optical_frame"
         assert (recording.mask(stamps[i]) == ids(i)).all()
+        assert (recording.confidence(stamps[i]) == ids(50 + i)).all()
+    assert recording.confidence(1) is None
     assert np.abs(recording.overlay(stamps[0]).astype(int) - overlay).max() <= 3
     assert recording.label_set() == LABELS
     camera = recording.diagnostics()["bisenet: camera camera"]

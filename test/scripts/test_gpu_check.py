@@ -76,5 +76,26 @@ def test_a_step_that_breaks_is_told_from_one_that_passes(tmp_path: Path):
 def test_without_a_gpu_one_line_says_why(tmp_path: Path):
     done = check("--out", tmp_path)
     assert done.returncode == 2 and not list(tmp_path.iterdir())
-    assert done.stderr.count("\n") == 1 and "no GPU can be used: torch" in done.stderr
+    assert done.stderr.count("\n") == 1 and "there is no usable GPU: torch" in done.stderr
     assert "--dry-run" in done.stderr
+
+
+def test_what_the_gpu_cannot_do_is_said_before_anything_runs(monkeypatch, tmp_path, capsys):
+    def main(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["gpu_check.py", *map(str, arguments)])
+        return gpu_check.main(), capsys.readouterr().err
+
+    answers = {"is_available": True, "device_count": 1, "get_device_capability": (6, 1)}
+    for name, answer in {**answers, "get_arch_list": ["sm_80", "sm_90"]}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=answer: value)
+    code, said = main("--out", tmp_path)
+    assert code == 2 and "capability 6.1, and torch" in said and said.count("\n") == 1
+    monkeypatch.setattr(gpu_check, "CORE", ("torch", "no_such_package"))
+    code, said = main("--out", tmp_path, "--dry-run")
+    assert code == 2 and "this Python has no no_such_package" in said
+    monkeypatch.setattr(gpu_check, "CORE", ("torch",))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "gpu-dry-run.json").write_text("[]")
+    for out in (tmp_path, tmp_path / "gpu-dry-run.json", Path("/proc/no")):
+        code, said = main("--out", out, "--dry-run")
+        assert code == 2 and "pass another --out" in said and said.count("\n") == 1

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_ros.demo.pipeline import IMAGE_TOPIC, LABELS_TOPIC
 from bisenet_ros.projection.calibration import Calibration
 from bisenet_ros.projection.camera_model import CameraModel
 from bisenet_ros.projection.costs import read_costs
@@ -149,11 +148,12 @@ def test_the_ground_grid_knows_its_boxes(script: ModuleType, drive: dict[str, li
 
 def test_the_demo_can_play_and_score_it(script: ModuleType, drive: dict[str, list[Any]]):
     """Its topics are the demo's, and each image has its labels."""
-    labelled = Drive.open(SHIPPED, IMAGE_TOPIC, LABELS_TOPIC)
+    images, labels = "/camera/image_raw/compressed", "/camera/labels/compressed"
+    labelled = Drive.open(SHIPPED, images, labels)
     assert labelled.frames == script.FRAMES
     for number, (image, truth) in labelled.read({0, 20}).items():
         assert image.shape == (300, 400, 3)
-        sent = cv2.imdecode(drive[LABELS_TOPIC][number].data, cv2.IMREAD_UNCHANGED)
+        sent = cv2.imdecode(drive[labels][number].data, cv2.IMREAD_UNCHANGED)
         assert truth is not None and np.array_equal(truth, sent)
 
 

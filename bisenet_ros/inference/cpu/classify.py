@@ -14,6 +14,7 @@ def classify(
     buffers: Buffers,
     probability: bool = False,
     groups: np.ndarray | None = None,
+    temperature: float = 1.0,
 ) -> np.ndarray | None:
     """Upsample logits bilinearly to the mask's size and write the best class of each pixel.
 
@@ -27,6 +28,7 @@ def classify(
         probability: also return the softmax probability of the chosen class.
         groups: (256,) uint8 of :meth:`.LabelMap.table`; the mask then holds the chosen class's
             group, and its probability is the sum over the group's classes.
+        temperature: of the softmax; the mask does not depend on it.
 
     Returns:
         (H, W) float32 in ``buffers``, valid until the next call; None without ``probability``.
@@ -49,16 +51,22 @@ def classify(
     if not probability:
         return None
     if groups is None:
-        return np.divide(1, _powers(logits, best, plane, buffers), out=best)
-    return _group_probability(logits, best, plane, mask, groups, buffers)
+        return np.divide(1, _powers(logits, best, plane, temperature, buffers), out=best)
+    return _group_probability(logits, best, plane, mask, groups, temperature, buffers)
 
 
-def _powers(logits: np.ndarray, best: np.ndarray, work: np.ndarray, buffers: Buffers) -> np.ndarray:
-    """Σ exp(logit − best) over all classes; ``work`` is overwritten."""
+def _powers(
+    logits: np.ndarray,
+    best: np.ndarray,
+    work: np.ndarray,
+    temperature: float,
+    buffers: Buffers,
+) -> np.ndarray:
+    """Σ exp((logit − best) / T) over all classes; ``work`` is overwritten."""
     total = buffers.scratch("total", best.shape, np.float32)
     total.fill(0)
     for plane in logits:
-        _power(plane, best, work)
+        _power(plane, best, temperature, work)
         cv2.add(total, work, dst=total)
     return total
 
@@ -69,6 +77,7 @@ def _group_probability(
     work: np.ndarray,
     mask: np.ndarray,
     groups: np.ndarray,
+    temperature: float,
     buffers: Buffers,
 ) -> np.ndarray:
     """Softmax summed over the classes of each pixel's group; ``work`` is overwritten."""
@@ -78,17 +87,19 @@ def _group_probability(
     total.fill(0)
     own.fill(0)
     for index, plane in enumerate(logits):
-        _power(plane, best, work)
+        _power(plane, best, temperature, work)
         cv2.add(total, work, dst=total)
         np.equal(mask, groups[index], out=member)
         cv2.add(own, work, dst=own, mask=member.view(np.uint8))
     return np.divide(own, total, out=own)
 
 
-def _power(plane: np.ndarray, best: np.ndarray, out: np.ndarray) -> None:
-    """exp(logit − best) of one class; resizing again is cheaper than storing every class."""
+def _power(plane: np.ndarray, best: np.ndarray, temperature: float, out: np.ndarray) -> None:
+    """exp((logit − best) / T) of one class; resizing again is cheaper than storing every class."""
     _resize(plane, out)
     cv2.subtract(out, best, dst=out)
+    if temperature != 1:  # of the difference: 0 stays 0, whatever the rounding
+        np.multiply(out, np.float32(1 / temperature), out=out)
     cv2.exp(out, dst=out)
 
 

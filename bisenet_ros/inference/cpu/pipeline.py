@@ -31,10 +31,18 @@ class CpuPipeline:
         engine: runs the network, on any device.
         palette: (256, 3) uint8 RGB.
         input_size: (height, width) of the engine's input.
+        temperature: of the softmax that gives the confidence.
     """
 
-    def __init__(self, engine: Engine, palette: np.ndarray, input_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        palette: np.ndarray,
+        input_size: tuple[int, int],
+        temperature: float = 1.0,
+    ) -> None:
         self.engine, self.palette, self.input_size = engine, palette, input_size
+        self.temperature = temperature
         self.buffers = Buffers()
 
     def __call__(
@@ -98,7 +106,7 @@ class CpuPipeline:
         if not logits.flags.c_contiguous:
             planes = self.buffers.scratch("planes", logits.shape, np.float32)
             np.copyto(planes, logits)
-        probability = classify(planes, mask, self.buffers, probable, groups)
+        probability = classify(planes, mask, self.buffers, probable, groups, self.temperature)
         confidence = overlay = None
         if probability is not None:
             unlabelled = UNLABELLED if grouping is None else grouping.unlabelled

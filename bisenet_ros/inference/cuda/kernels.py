@@ -116,6 +116,7 @@ def _classify_kernel(
     threshold,
     camera_weight,
     colour_weight,
+    inverse_temperature,
     write_confidence,
     write_overlay,
     CLASSES: tl.constexpr,
@@ -144,7 +145,7 @@ def _classify_kernel(
         score = _mix(corner, above, below, near, far, top, bottom, left, right, inside)
         better = score > best  # strictly greater: ties go to the lowest class
         if WITH_PROBABILITY:
-            gap = tl.exp(-tl.abs(score - best))
+            gap = tl.exp(-tl.abs(score - best) * inverse_temperature)
             total = tl.where(better, total * gap + 1, total + gap)
         chosen = tl.where(better, c, chosen)
         best = tl.where(better, score, best)
@@ -159,7 +160,8 @@ def _classify_kernel(
                 corner = logits + c * stride_c
                 score = _mix(corner, above, below, near, far, top, bottom, left, right, inside)
                 member = chosen == tl.load(groups + c).to(tl.int32)
-                own += tl.where(member, tl.exp(score - best), 0.0)
+                power = tl.exp((score - best) * inverse_temperature)
+                own += tl.where(member, power, 0.0)
             probability = own / total
             unlabelled = tl.load(groups + NO_CLASS).to(tl.int32)
         else:
@@ -233,6 +235,7 @@ def classify(
     alpha: float,
     out: ClassifyOutputs,
     groups: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> None:
     """Logits to mask, confidence and overlay in one pass; see :func:`plain.classify`."""
     (row_indices, row_weights), (column_indices, column_weights) = grid
@@ -256,6 +259,7 @@ def classify(
         float(threshold),
         float(1 - alpha),
         float(alpha),
+        float(1 / temperature),
         int(out.confidence is not None),
         int(out.overlay is not None),
         CLASSES=logits.shape[0],

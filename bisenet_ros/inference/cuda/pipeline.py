@@ -57,7 +57,7 @@ class CudaPipeline:
 
     Args:
         network: in eval mode; copied, not changed.
-        card: of the weights: mean, std, colours.
+        card: of the weights: mean, std, colours, temperature.
         compute: device and precision.
         input_size: (height, width) of the network's input, multiples of its ``input_step``.
         graphs: capture the network in CUDA graphs; None to do so on every GPU.
@@ -103,6 +103,7 @@ class CudaPipeline:
             )
             self.levels = normalisation_table(card.mean, card.std, compute.dtype).to(compute.device)
             self.palette = torch.from_numpy(card.labels.palette()).to(compute.device)
+            self.temperature = card.temperature
             self.bytes = byte_table().to(compute.device)
             self.runner.images(1)  # now, so that fallbacks are known from the start
         notes = "; ".join(filter(None, (compute.fallback, why_plain, self.runner.fallback)))
@@ -221,6 +222,7 @@ class CudaPipeline:
             request.alpha,
             out,
             groups,
+            self.temperature,
         )
 
     def _colours_and_groups(

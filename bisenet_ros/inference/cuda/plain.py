@@ -84,6 +84,7 @@ def classify(
     alpha: float,
     out: ClassifyOutputs,
     groups: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> None:
     """Logits to the class of each pixel of the outputs, and the other outputs in ``out``.
 
@@ -99,6 +100,7 @@ def classify(
             chosen class · 255, rounded half to even, and 0 for unlabelled pixels.
         groups: (256,) uint8 of ``LabelMap.table``: the mask shows the chosen class's group, its
             probability is the sum over the group, and unlabelled pixels are ``groups[255]``.
+        temperature: of the softmax; without a threshold the mask does not depend on it.
     """
     left, right = grid.columns.indices.long()
     near, far = grid.columns.weights
@@ -109,7 +111,7 @@ def classify(
     for start in range(0, height, step):
         strip = slice(start, start + step)
         probable = threshold > 0 or out.confidence is not None
-        mask, probability = _strip(wide, grid, strip, groups, probable)
+        mask, probability = _strip(wide, grid, strip, groups, probable, 1 / temperature)
         if threshold > 0:
             unlikely = probability < threshold
             mask = mask.masked_fill(unlikely, UNLABELLED if groups is None else groups[UNLABELLED])
@@ -123,7 +125,12 @@ def classify(
 
 
 def _strip(
-    wide: Tensor, grid: Grid, strip: slice, groups: Tensor | None, probable: bool
+    wide: Tensor,
+    grid: Grid,
+    strip: slice,
+    groups: Tensor | None,
+    probable: bool,
+    inverse_temperature: float,
 ) -> tuple[Tensor, Tensor]:
     """What a strip of rows shows, uint8, and if asked for its probability: (rows, W) each."""
     upper, lower = grid.rows.indices[:, strip].long()
@@ -133,7 +140,7 @@ def _strip(
     mask = chosen.to(torch.uint8) if groups is None else groups[chosen]
     if not probable:
         return mask, best
-    powers = (full - best).exp()
+    powers = ((full - best) * inverse_temperature).exp()
     if groups is None:
         return mask, 1 / powers.sum(0)
     own = groups[: len(powers), None, None] == mask

@@ -1,7 +1,8 @@
 """TensorRT plans: built from the network's ONNX, kept on disk, run on tensors of the GPU.
 
 A plan is the network compiled for one GPU, one TensorRT and one input size; building it takes
-minutes. Written to the public API of TensorRT 10 (https://docs.nvidia.com/deeplearning/tensorrt).
+minutes. Written to the public API of TensorRT 10, and of 11, which takes every type from the ONNX
+file instead of from flags (https://docs.nvidia.com/deeplearning/tensorrt).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.errors import ArgumentError, BisenetError
-from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.device import INT8, Compute
 from bisenet_ros.inference.export.graph import INPUT, OUTPUT
 from bisenet_ros.system.atomic_files import write_bytes
 
@@ -39,8 +40,8 @@ class PlanKey:
         tensorrt: version.
         size: (height, width) of the network's input, padded.
         batch: most images at once.
-        precision: ``fp16`` or ``fp32``.
-        network: hash of the ONNX, weights included.
+        precision: ``int8``, ``fp16`` or ``fp32``.
+        network: hash of the ONNX, weights and scales of int8 included.
     """
 
     gpu: str
@@ -117,22 +118,27 @@ class PlanCache:
                 log.warning("%s cannot be removed: %s", folder / key.file_name, error.strerror)
 
 
+def types_are_in_the_onnx(trt: Any) -> bool:
+    """Whether this TensorRT has no flags for precisions, as from version 11 on."""
+    return not hasattr(trt.BuilderFlag, "FP16")
+
+
 def build_plan(trt: Any, onnx: bytes, key: PlanKey) -> bytes:
     """Compile a network; takes minutes.
 
     Args:
         trt: the module ``tensorrt``.
-        onnx: of :func:`~bisenet_ros.inference.export.graph.network_onnx`.
+        onnx: of :func:`~bisenet_ros.inference.export.graph.network_onnx`, or for int8 of
+            :func:`~bisenet_ros.inference.export.quantised.quantise`.
         key: what for.
 
     Raises:
-        ArgumentError: the GPU has no fast fp16.
+        ArgumentError: the GPU has no fast fp16 or int8.
         BisenetError: TensorRT cannot read or compile the network; says why.
     """
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
-    if key.precision == "fp16" and not builder.platform_has_fast_fp16:
-        raise ArgumentError(f"{key.gpu} has no fast fp16; pass precision:=fp32 or engine:=torch")
+    flags = () if types_are_in_the_onnx(trt) else _flags(builder, key)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
@@ -140,8 +146,9 @@ def build_plan(trt: Any, onnx: bytes, key: PlanKey) -> bytes:
         raise BisenetError(f"TensorRT {key.tensorrt} cannot read the network: {_line(errors)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    if key.precision == "fp16":
-        config.set_flag(trt.BuilderFlag.FP16)
+    for flag in flags:
+        config.set_flag(getattr(trt.BuilderFlag, flag))
+    if "FP16" in flags:
         network.get_input(0).dtype = trt.float16
         network.get_output(0).dtype = trt.float16
     profile = builder.create_optimization_profile()
@@ -155,6 +162,21 @@ def build_plan(trt: Any, onnx: bytes, key: PlanKey) -> bytes:
             "its log above says why"
         )
     return bytes(plan)
+
+
+def _flags(builder: Any, key: PlanKey) -> tuple[str, ...]:
+    """The precisions that TensorRT 10 may use beside float32.
+
+    Where the network is quantised is in the graph; the rest of it is better off in fp16.
+    """
+    fp16, int8 = builder.platform_has_fast_fp16, builder.platform_has_fast_int8
+    if key.precision == "fp16" and not fp16:
+        raise ArgumentError(f"{key.gpu} has no fast fp16; pass precision:=fp32 or engine:=torch")
+    if key.precision == INT8 and not int8:
+        raise ArgumentError(f"{key.gpu} has no fast int8; pass precision:=fp16 or fp32")
+    if key.precision == INT8:
+        return ("INT8", "FP16") if fp16 else ("INT8",)
+    return ("FP16",) if key.precision == "fp16" else ()
 
 
 class PlanNetwork:
@@ -171,22 +193,29 @@ class PlanNetwork:
             raise BisenetError("the TensorRT plan does not load, as of another version or GPU")
         self._context = self._engine.create_execution_context()
         self._compute = compute
+        self._types = [
+            torch.float16 if self._engine.get_tensor_dtype(name) == trt.float16 else torch.float32
+            for name in (INPUT, OUTPUT)
+        ]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits (N, n, h, w) of normalised images (N, 3, H, W), in the plan's precision."""
+        """Logits (N, n, h, w) of normalised images (N, 3, H, W), in the images' floating type."""
         parts = [self._run(part) for part in images.split(MAX_BATCH)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _run(self, images: Tensor) -> Tensor:
-        images = images.contiguous()  # rows of one channel after the other, as ONNX has them
+        taken, given = self._types
+        wanted = images.dtype
+        # Rows of one channel after the other, as ONNX has them.
+        images = images.to(taken).contiguous()
         self._context.set_input_shape(INPUT, tuple(images.shape))
         shape = tuple(self._context.get_tensor_shape(OUTPUT))
-        logits = torch.empty(shape, dtype=images.dtype, device=images.device)
+        logits = torch.empty(shape, dtype=given, device=images.device)
         self._context.set_tensor_address(INPUT, images.data_ptr())
         self._context.set_tensor_address(OUTPUT, logits.data_ptr())
         if not self._context.execute_async_v3(self._stream()):
             raise RuntimeError("TensorRT could not run the plan; its log above says why")
-        return logits
+        return logits.to(wanted)
 
     def _stream(self) -> int:
         on_gpu = self._compute.device.type == "cuda"

@@ -107,7 +107,7 @@ def on_cpu(engine: Engine, model: RunnableModel, size: Size) -> Pipeline:
     """The pipeline that processes pixels on the CPU, with any engine."""
     from bisenet_ros.inference.cpu.pipeline import CpuPipeline
 
-    return CpuPipeline(engine, model.card.labels.palette(), size)
+    return CpuPipeline(engine, model.card.labels.palette(), size, model.card.temperature)
 
 
 ENGINES = {
@@ -141,7 +141,7 @@ ENGINES = {
     ),
     "tensorrt": EngineSpec(
         "TensorRT: builds a plan at the first start, in the background, and keeps it",
-        on(cuda=("fp16", "fp32")),
+        on(cuda=("fp16", "fp32", "int8")),
         _start_tensorrt,
         package="tensorrt",
     ),

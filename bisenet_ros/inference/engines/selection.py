@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bisenet_ros.checkpoints import load
 from bisenet_ros.errors import ArgumentError
-from bisenet_ros.inference.device import Compute, choose
+from bisenet_ros.inference.device import INT8, Compute, choose
 from bisenet_ros.inference.engines.base import Pipeline, RunnableModel, Size
 from bisenet_ros.inference.engines.registry import ENGINES
 from bisenet_ros.inference.export import reader
@@ -132,12 +132,17 @@ def resolve_compute(model: RunnableModel, engine: str, device: str, precision: s
             f"engine {engine} does not run on {chosen.device} here, only on {kinds}; "
             f"pass device:={kinds.split()[0]}"
         )
-    if model.file is not None and model.file.precision == "int8":
-        return replace(chosen, precision="int8")
+    if model.file is not None and model.file.precision == INT8:
+        return replace(chosen, precision=INT8)
     if chosen.precision in supported:
         return chosen
     if precision == "auto":
         return replace(chosen, precision="fp32")
+    if precision == INT8:
+        raise ArgumentError(
+            f"precision is 'int8', but {engine} takes int8 from models exported with --int8 alone; "
+            "export one and pass it as weights, or pass engine:=tensorrt on a GPU"
+        )
     raise ArgumentError(
         f"precision is {precision!r}, but engine {engine} supports {', '.join(supported)} "
         f"on {chosen.device} here; pass one of these or auto"

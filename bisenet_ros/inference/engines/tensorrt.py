@@ -18,12 +18,13 @@ from bisenet_ros.inference.cuda.tensorrt_plan import (
     build_plan,
     log,
     plan_key,
+    types_are_in_the_onnx,
 )
-from bisenet_ros.inference.device import Compute
+from bisenet_ros.inference.device import INT8, Compute
 from bisenet_ros.inference.engines.base import RunnableModel, Size
 from bisenet_ros.inference.export.graph import network_onnx
+from bisenet_ros.inference.export.quantised import find, padded_size
 from bisenet_ros.inference.result import OutputRequest
-from bisenet_ros.networks.layers import round_up
 from bisenet_ros.system.optional import cache_folder, needed
 
 OLDEST = 10  # major version of the API that is used
@@ -41,7 +42,8 @@ class TensorRtPipeline(CudaPipeline):
         builder: of the plan.
 
     Raises:
-        ArgumentError: TensorRT is not installed, or too old.
+        ArgumentError: TensorRT is not installed, or too old; or there is no network quantised for
+            this input size, and the precision is int8.
     """
 
     def __init__(self, model: RunnableModel, compute: Compute, input_size: Size) -> None:
@@ -53,11 +55,10 @@ class TensorRtPipeline(CudaPipeline):
                 "JetPack, or pass engine:=torch"
             )
         assert model.network is not None
+        padded = padded_size(model.network, input_size)
+        onnx = _onnx(model, compute, padded, typed=types_are_in_the_onnx(trt))
         super().__init__(model.network, model.card, compute, input_size)
         self.name = "tensorrt"
-        multiple = model.network.multiple
-        padded = round_up(input_size[0], multiple), round_up(input_size[1], multiple)
-        onnx = network_onnx(model.network, padded)
         key = plan_key(trt, compute, onnx, padded)
         self.builder = PlanBuilder(
             make=lambda: build_plan(trt, onnx, key),
@@ -85,6 +86,16 @@ class TensorRtPipeline(CudaPipeline):
         if network is not None:
             self.runner.replace(network)
         return super().submit(images, orders, requests)
+
+
+def _onnx(model: RunnableModel, compute: Compute, padded: Size, typed: bool) -> bytes:
+    """The network to compile."""
+    assert model.network is not None
+    if compute.precision != INT8:
+        return network_onnx(model.network, padded, half=typed and compute.precision == "fp16")
+    if model.path is None:
+        raise ArgumentError("precision int8 needs a weights file; save the network first")
+    return find(model.path, padded)
 
 
 def _folders(weights: Path | None) -> list[Path]:

@@ -45,6 +45,7 @@ def interface(size: Sequence[int], logits: Sequence[int]) -> dict[str, dict[str,
             "shape": [1, *logits],
             "to_mask": "resize each class bilinearly to the image, then take the class with the "
             "highest value of each pixel",
+            "to_confidence": "softmax of the resized values divided by the card's temperature",
         },
     }
 
@@ -75,12 +76,15 @@ class ServedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(1, H, W, 3) uint8 RGB → (1, n, *logits_size) float32."""
-        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
         # As plain numbers: the exported graph is for one size.
-        height, width = int(x.shape[2]), int(x.shape[3])
+        height, width = int(images.shape[1]), int(images.shape[2])
         padded = round_up(height, self.multiple), round_up(width, self.multiple)
-        logits = self.network(pad_to_multiple(x, self.multiple))
-        return crop_padding(logits, (height, width), padded)
+        return crop_padding(self.network(self.normalised(images)), (height, width), padded)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(1, H, W, 3) uint8 RGB → (1, 3, h, w) float32, normalised and padded."""
+        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        return pad_to_multiple(x, self.multiple)
 
 
 class _Bare(nn.Module):
@@ -95,19 +99,22 @@ class _Bare(nn.Module):
         return logits
 
 
-def network_onnx(network: SegmentationNetwork, size: tuple[int, int]) -> bytes:
+def network_onnx(network: SegmentationNetwork, size: tuple[int, int], half: bool = False) -> bytes:
     """The network alone as ONNX, for runtimes that get their input from our own kernels.
 
     Args:
         network: in eval mode.
         size: (height, width), multiples of the network's own.
+        half: float16 instead of float32.
 
     Returns:
         A file whose input is normalised images (N, 3, height, width) and whose output is logits,
-        float32, of any batch size N.
+        of any batch size N.
     """
     axes = {INPUT: {0: "batch"}, OUTPUT: {0: "batch"}}
-    return _export(_Bare(network), torch.zeros(1, 3, *size), dynamic_axes=axes)
+    dtype = torch.float16 if half else torch.float32
+    example = torch.zeros(1, 3, *size, dtype=dtype)
+    return _export(_Bare(network).to(dtype), example, dynamic_axes=axes)
 
 
 def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:

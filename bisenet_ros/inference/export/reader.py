@@ -13,6 +13,7 @@ from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.inference.engines.onnx_runtime import load_onnxruntime
 from bisenet_ros.inference.engines.openvino import shared_core
 from bisenet_ros.inference.export.graph import interface
+from bisenet_ros.inference.export.quantised import describe
 
 ONNX, IR = ".onnx", ".xml"
 SUFFIXES = (ONNX, IR)
@@ -74,6 +75,12 @@ def read(path: Path) -> Exported:
     if not path.is_file():
         raise WeightsError(
             f"model file {path} cannot be opened; pass a .onnx, .xml or .safetensors file"
+        )
+    if path.suffix.lower() == ONNX and (about := describe(path.read_bytes())) is not None:
+        raise WeightsError(
+            f"{path} is a network quantised for TensorRT, which belongs beside the weights file "
+            f"that it was made of ({about.weights}); pass that one, with engine:=tensorrt and "
+            "precision:=int8"
         )
     reader = _read_ir if path.suffix.lower() == IR else _read_onnx
     try:

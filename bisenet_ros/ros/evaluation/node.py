@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,11 @@ class EvaluationNode(Node):
             self._subscribe_to(kind, topic, self._on_label)
         self._subscribe_to(String, topics["label_names_topic"], self._on_names, qos.latched())
         if topics["overlay_topic"] and self.recording is not None:
-            self._subscribe_to(Image, topics["overlay_topic"], self._on_overlay)
+            keep = partial(self._record, "overlay", "rgb8", self.recording.add_overlay)
+            self._subscribe_to(Image, topics["overlay_topic"], keep)
+        if topics["confidence_topic"] and self.recording is not None:
+            keep = partial(self._record, "confidence", "mono8", self.recording.add_confidence)
+            self._subscribe_to(Image, topics["confidence_topic"], keep)
         if topics["diagnostics"]:
             self._subscribe_to(DiagnosticArray, "/diagnostics", self._on_diagnostics)
 
@@ -166,14 +171,15 @@ class EvaluationNode(Node):
             return self._refuse(f"label: {error}")
         return self.scorer.add_label(messages.stamp_ns(message.header.stamp), label)
 
-    def _on_overlay(self, message: Image) -> None:
+    def _record(
+        self, what: str, encoding: str, add: Callable[[int, np.ndarray], None], message: Image
+    ) -> None:
         try:
-            overlay = packed_pixels(message, "rgb8")
+            pixels = packed_pixels(message, encoding)
         except DataError as error:
-            return self._refuse(f"overlay: {error}")
-        if self.recording is not None:
-            self.recording.add_overlay(messages.stamp_ns(message.header.stamp), overlay)
-        return None
+            return self._refuse(f"{what}: {error}")
+        flat = pixels[..., 0] if encoding == "mono8" else pixels
+        return add(messages.stamp_ns(message.header.stamp), flat)
 
     def _on_names(self, message: String) -> None:
         try:
@@ -201,7 +207,8 @@ class EvaluationNode(Node):
         self.label_watch.look()
         if self.connected:
             return
-        topics = [self.parameters["mask_topic"], self.parameters["overlay_topic"]]
+        names = ("mask_topic", "overlay_topic", "confidence_topic")
+        topics = [self.parameters[name] for name in names]
         if self.labels and all(self.count_publishers(topic) for topic in topics if topic):
             self.connected = True
             self.get_logger().info(

@@ -13,9 +13,13 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     ),
     "label_names_topic": ("/bisenet/labels", "names and colours of the classes: std_msgs/String"),
     "overlay_topic": ("", "overlays to record: sensor_msgs/Image, rgb8; empty: none"),
+    "confidence_topic": (
+        "",
+        "confidence to record, which the node then builds: sensor_msgs/Image, mono8; empty: none",
+    ),
     "diagnostics": (True, "keep the latest diagnostics"),
     "out": ("", "output folder for metrics.json, written at the end; empty: log only"),
-    "record": ("", "output folder for masks, overlays and diagnostics; empty: none"),
+    "record": ("", "output folder for masks, overlays, confidence and diagnostics; empty: none"),
     "expected_frames": (
         0,
         "images sent to the node under test, to report how many it did not receive; 0: unknown",

@@ -16,7 +16,7 @@ from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference.engines import ENGINES
 
 LOWEST_RATE = 0.01  # Hz; a frame in 100 s
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 GROUND_POSES = ("auto", "tf", "parameters")

@@ -153,7 +153,7 @@ class CameraPlayer(Node):
             self.clock.frame(due)
         with self.signals.held():  # so that every published frame is in the report
             self.images.publish(message)
-            self.report.add(message)
+            self.report.add(message, frame.stamp_ns)
         self._play_companions(frame, due)
         if self.lockstep is not None:
             clock = self.clock

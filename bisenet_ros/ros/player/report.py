@@ -18,7 +18,7 @@ class Report:
 
     Attributes:
         source, topic: what is played, and on which topic.
-        keep_stamps: whether to list every stamp; not for an endless loop.
+        keep_stamps: whether to list every stamp, recorded and played; not for an endless loop.
         skipped: frames dropped because they could not be decoded.
         moved: how often the schedule was shifted.
         unserved: frames in lockstep that were not served in time.
@@ -34,12 +34,13 @@ class Report:
     first_ns: int = 0
     last_ns: int = 0
     stamps: list[int] = field(default_factory=list)
+    recorded_stamps: list[int] = field(default_factory=list)
     image: dict[str, Any] = field(
         default_factory=lambda: {"width": None, "height": None, "encoding": None}
     )
 
-    def add(self, message: Image | CompressedImage) -> None:
-        """Count a frame that was just published."""
+    def add(self, message: Image | CompressedImage, recorded_ns: int) -> None:
+        """Count a frame that was just published; ``recorded_ns`` is its stamp in the source."""
         self.last_ns = time.monotonic_ns()
         if not self.frames:
             self.first_ns = self.last_ns
@@ -47,6 +48,7 @@ class Report:
         self.frames += 1
         if self.keep_stamps:
             self.stamps.append(stamp_ns(message.header.stamp))
+            self.recorded_stamps.append(recorded_ns)
 
     @property
     def duration_s(self) -> float:
@@ -74,6 +76,7 @@ class Report:
             "schedule_moved": self.moved,
             "unserved": self.unserved,
             "stamps": self.stamps,
+            "recorded_stamps": self.recorded_stamps,
             **self.image,
             "duration_s": self.duration_s,
             "achieved_hz": self.achieved_hz,

@@ -20,16 +20,18 @@ def slow_scores(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     ).numpy()[0]
 
 
-def check(logits: np.ndarray, size: tuple[int, int]) -> None:
+def check(logits: np.ndarray, size: tuple[int, int], temperature: float = 1.0) -> None:
     scores = slow_scores(logits, size)
-    mask = BUFFERS.lend(size, np.uint8)
-    found = classify(logits, mask, BUFFERS, probability=True)
+    mask, bare = BUFFERS.lend(size, np.uint8), BUFFERS.lend(size, np.uint8)
+    classify(logits, bare, BUFFERS)
+    found = classify(logits, mask, BUFFERS, probability=True, temperature=temperature)
+    assert np.array_equal(mask, bare)
     chosen = np.take_along_axis(scores, mask[None].astype(int), 0)[0]
     best = scores.max(0)
     scale = np.abs(logits).max() + 1
     assert (best - chosen).max() <= 1e-5 * scale  # rounding of the weights between two logits
-    probability = 1 / np.exp(scores - best).sum(0)
-    assert np.abs(found - probability).max() <= 1e-4 * scale
+    probability = 1 / np.exp((scores - best) / temperature).sum(0)
+    assert np.abs(found - probability).max() <= 1e-4 * scale / min(1, temperature)
 
 
 @settings(max_examples=200, deadline=None)
@@ -38,10 +40,11 @@ def check(logits: np.ndarray, size: tuple[int, int]) -> None:
     grid=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
     seed=st.integers(0, 2**31),
+    temperature=st.sampled_from([1.0, 0.3, 1.7, 20.0]),
 )
-def test_any_size_equals_the_slow_version(classes, grid, size, seed):
+def test_any_size_equals_the_slow_version(classes, grid, size, seed, temperature):
     logits = np.random.default_rng(seed).normal(0, 3, (classes, *grid)).astype(np.float32)
-    check(logits, size)
+    check(logits, size, temperature)
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (7, 1921), (4, 1), (1, 4), (4, 4)])
@@ -65,8 +68,9 @@ def test_far_apart_logits_neither_overflow_nor_vanish():
     logits = np.zeros((3, 2, 2), np.float32)
     logits[1], logits[2] = 1e4, -1e4
     mask = np.empty((5, 5), np.uint8)
-    probability = classify(logits, mask, BUFFERS, probability=True)
-    assert (mask == 1).all() and (probability == 1).all()
+    for temperature in (1.0, 0.01, 100.0):
+        probability = classify(logits, mask, BUFFERS, probability=True, temperature=temperature)
+        assert (mask == 1).all() and (probability == 1).all()
 
 
 @pytest.mark.parametrize("size", [(7, 9), (23, 31)])

@@ -23,14 +23,14 @@ def outputs(height: int, width: int) -> ClassifyOutputs:
     )
 
 
-def run(logits, size, threshold=0.0, alpha=0.5, order="rgb", seed=0):
+def run(logits, size, threshold=0.0, alpha=0.5, order="rgb", seed=0, temperature=1.0):
     random = np.random.default_rng(seed)
     raw = random.integers(0, 256, (*size, 3), np.uint8)
     palette = random.integers(0, 256, (256, 3), np.uint8)
     out = outputs(*size)
     grid = upsample_grid(logits.shape[1:], size, CPU)
     palette_here, raw_here = torch.from_numpy(palette), torch.from_numpy(raw)
-    classify(logits, raw_here, grid, palette_here, order, threshold, alpha, out)
+    classify(logits, raw_here, grid, palette_here, order, threshold, alpha, out, None, temperature)
     return [part.numpy() for part in out], raw if order == "rgb" else raw[..., ::-1], palette
 
 
@@ -65,13 +65,15 @@ def test_the_best_class_of_every_pixel(slow_scores, assert_same_class, classes, 
     source=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     seed=st.integers(0, 99),
+    temperature=st.sampled_from([1.0, 0.4, 2.5]),
 )
-def test_any_size(slow_scores, assert_same_class, source, size, seed):
+def test_any_size(slow_scores, assert_same_class, source, size, seed, temperature):
     logits = torch.from_numpy(np.random.default_rng(seed).normal(size=(4, *source)) * 3).float()
-    (mask, confidence, _), _, _ = run(logits, size)
+    (mask, confidence, _), _, _ = run(logits, size, temperature=temperature)
     scores = slow_scores(logits, size)
     assert_same_class(mask, scores)
-    powers = np.exp(scores - scores.max(0))
+    assert np.array_equal(mask, run(logits, size)[0][0])
+    powers = np.exp((scores - scores.max(0)) / temperature)
     assert np.abs(confidence - 255 / powers.sum(0)).max() < 0.501
 
 

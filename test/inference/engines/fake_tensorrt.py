@@ -1,4 +1,4 @@
-"""The few calls of TensorRT 10 that are made, with ONNX Runtime computing on the CPU.
+"""The few calls that are made of TensorRT 10, or of 11, with ONNX Runtime computing on the CPU.
 
 A plan is the ONNX file behind a line that says for which version and shapes it was built. Addresses
 are real: input is read from, and logits are written to, the tensors' own memory.
@@ -16,15 +16,24 @@ import numpy as np
 import onnxruntime
 
 __version__ = "10.3.0"
-float16 = "float16"
-fast_fp16 = True
+float16, float32 = "float16", "float32"
+fast_fp16 = fast_int8 = True
 may_build = threading.Event()
 may_build.set()
 broken = ""  # "parse", "build" or "run"
 built: list[dict[str, Any]] = []
 
-BuilderFlag = SimpleNamespace(FP16="fp16")
+BuilderFlag = SimpleNamespace(FP16="fp16", INT8="int8")
 MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+
+
+def forget_flags() -> None:
+    """As from TensorRT 11 on: types come from the ONNX file alone."""
+    global __version__
+    __version__ = "11.4.0"
+    vars(BuilderFlag).clear()
+    for name in ("platform_has_fast_fp16", "platform_has_fast_int8"):
+        delattr(Builder, name)
 
 
 class Logger:
@@ -86,8 +95,11 @@ class Profile:
 
 
 class Builder:
+    platform_has_fast_fp16 = property(lambda self: fast_fp16)
+    platform_has_fast_int8 = property(lambda self: fast_int8)
+
     def __init__(self, logger: Logger) -> None:
-        self.platform_has_fast_fp16 = fast_fp16
+        pass
 
     def create_network(self, flags: int) -> Network:
         return Network()
@@ -101,7 +113,8 @@ class Builder:
     def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
         may_build.wait(60)
         about = {"version": __version__, "flags": config.flags, **config.profiles[0].shapes}
-        built.append({**about, "types": [t.dtype for t in network.tensors.values()]})
+        about["types"] = [tensor.dtype for tensor in network.tensors.values()]
+        built.append(about)
         if broken == "build":
             return None
         return json.dumps(about).encode() + b"\n" + network.onnx
@@ -115,13 +128,26 @@ class Runtime:
         about, newline, onnx = plan.partition(b"\n")
         if not newline or json.loads(about)["version"] != __version__:
             return None
-        return Engine(json.loads(about)["images"], onnx)
+        return Engine(json.loads(about), onnx)
 
 
 class Engine:
-    def __init__(self, shapes: list, onnx: bytes) -> None:
-        self.shapes = shapes
+    """Tensors have the type that was set, or the one in the ONNX file."""
+
+    def __init__(self, about: dict[str, Any], onnx: bytes) -> None:
+        self.shapes = about["images"]
         self.session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+
+        ends = *self.session.get_inputs(), *self.session.get_outputs()
+        self.own = {e.name: float16 if e.type == "tensor(float16)" else float32 for e in ends}
+        set_types = zip(self.own, about["types"], strict=True)
+        self.types = {name: chosen or self.own[name] for name, chosen in set_types}
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return self.types[name]
+
+    def compute(self, images: np.ndarray) -> np.ndarray:
+        return self.session.run(None, {"images": images.astype(self.own["images"])})[0]
 
     def create_execution_context(self) -> Context:
         return Context(self)
@@ -140,8 +166,7 @@ class Context:
         return True
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        zeros = np.zeros(self.shape, np.float32)
-        return self.engine.session.run(None, {"images": zeros})[0].shape
+        return self.engine.compute(np.zeros(self.shape, np.float32)).shape
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -150,12 +175,14 @@ class Context:
     def execute_async_v3(self, stream: int) -> bool:
         if broken == "run":
             return False
-        images = _memory(self.addresses["images"], self.shape)
-        logits = self.engine.session.run(None, {"images": images})[0]
-        _memory(self.addresses["logits"], logits.shape)[...] = logits
+        types = self.engine.types
+        images = _memory(self.addresses["images"], self.shape, types["images"])
+        logits = self.engine.compute(images)
+        _memory(self.addresses["logits"], logits.shape, types["logits"])[...] = logits
         return True
 
 
-def _memory(address: int, shape: tuple[int, ...]) -> np.ndarray:
-    size = int(np.prod(shape))
-    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(address)).reshape(shape)
+def _memory(address: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    content = (ctypes.c_byte * size).from_address(address)
+    return np.frombuffer(content, dtype).reshape(shape)

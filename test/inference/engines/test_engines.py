@@ -150,13 +150,18 @@ def test_the_selected_engine_is_logged(small_weights, caplog):
     assert segmenter.engine.why in caplog.text
 
 
+def pretend_gpu(monkeypatch) -> None:
+    answers = {"is_available": True, "device_count": 1, "get_device_capability": (9, 0)}
+    for name, answer in {**answers, "get_arch_list": ["sm_90"]}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=answer: value)
+
+
 @pytest.mark.parametrize(("there", "taken"), [(True, ["openvino", "torch"]), (False, ["torch"])])
 def test_auto_selects_openvino_if_it_is_installed(monkeypatch, small_weights, there, taken):
     monkeypatch.setattr(registry, "installed", lambda package: there)
     names, why = selection.candidates(selection.read_model(small_weights), "auto", "cpu")
     assert names == taken and "fastest exact" in why
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    pretend_gpu(monkeypatch)
     names, _ = selection.candidates(selection.read_model(small_weights), "auto", "auto")
     assert names == ["torch"]
 
@@ -207,8 +212,7 @@ def test_an_unsupported_precision_is_refused(small_weights):
 
 def test_openvino_runs_on_the_cpu_of_a_machine_with_a_gpu(small_weights, monkeypatch):
     model = selection.read_model(small_weights)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    pretend_gpu(monkeypatch)
     assert selection.resolve_compute(model, "openvino", "auto", "fp32").device.type == "cpu"
     assert selection.resolve_compute(model, "torch", "auto", "fp32").device.type == "cuda"
     if not torch.version.cuda and importlib.util.find_spec("onnxruntime"):
