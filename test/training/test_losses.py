@@ -13,6 +13,7 @@ from torch import nn
 
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.networks import TrainingOutput
+from bisenet_ros.training import losses
 from bisenet_ros.training.losses import CrossEntropy, Dice, OhemCrossEntropy, Sum, with_auxiliary
 from bisenet_ros.training.weighting import class_weights
 
@@ -200,3 +201,18 @@ def test_ohem_weighs_pixels_of_different_loss():
     expected = float((losses * weight).sum() / weight.sum())
     found = float(OhemCrossEntropy(0.99, 1.0, weight)(logits, labels))
     assert found == pytest.approx(expected)
+
+
+def test_in_two_processes_the_mean_is_over_the_pixels_of_both(monkeypatch):
+    """The average of what both get, each for its own pixels, is the mean over all of them."""
+    shares = [(torch.tensor(6.0), torch.tensor(3.0)), (torch.tensor(5.0), torch.tensor(1.0))]
+    found = []
+    for rank, (total, count) in enumerate(shares):
+        other = shares[1 - rank][1]
+        monkeypatch.setattr(losses, "world", lambda rank=rank: (2, rank))
+        monkeypatch.setattr(
+            losses.dist, "all_reduce", lambda tensor, other=other: tensor.add_(other)
+        )
+        found.append(losses.over_all(total, count))
+    assert sum(found) / 2 == (6 + 5) / (3 + 1)
+    assert [float(count) for _, count in shares] == [3.0, 1.0]  # their own, as before
