@@ -198,3 +198,51 @@ def test_an_engine_is_installed_if_its_package_is(monkeypatch):
     assert (spec.precisions("cpu"), spec.precisions("cuda")) == ((), ())
     both = on(cpu=("fp32",), cuda=("fp16",))
     assert (both("cpu"), both("cuda")) == (("fp32",), ("fp16",))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "engine_class"),
+    [
+        ("torch", "torch", "TorchEngine"),
+        ("compile", "torch_compile", "CompileEngine"),
+        ("openvino", "openvino", "OpenVinoEngine"),
+        ("onnxruntime", "onnx_runtime", "OnnxRuntimeEngine"),
+    ],
+)
+def test_each_engine_is_started_with_the_models_own_values(
+    monkeypatch, small_card, name, module, engine_class
+):
+    made = []
+
+    def engine(*arguments):
+        made.append(arguments)
+        return "engine"
+
+    package = "bisenet_ros.inference.engines"
+    monkeypatch.setattr(f"{package}.{module}.{engine_class}", engine)
+    asked = []
+    if name in ("openvino", "onnxruntime"):
+        monkeypatch.setattr(f"{package}.{module}.load_{name}", lambda: asked.append(name))
+    exporting = "bisenet_ros.inference.export.graph.file_or_onnx"
+    monkeypatch.setattr(exporting, lambda model, size: (model, size))
+    network = SimpleNamespace()
+    model = RunnableModel(small_card, 8, 8, network=network)
+    compute = Compute(torch.device("cpu"), "fp32")
+    pipeline = ENGINES[name].start(model, compute, (96, 128))
+    if asked:
+        assert made == [((model, (96, 128)), 8, compute)]
+    else:
+        assert made == [(network, small_card.mean, small_card.std, compute)]
+    assert pipeline.engine == "engine" and pipeline.input_size == (96, 128)
+    assert (pipeline.palette == small_card.labels.palette()).all()
+
+
+def test_the_packages_names_come_when_they_are_asked_for():
+    import bisenet_ros.inference as package
+    from bisenet_ros.inference import segmenter
+
+    assert package.Segmenter is segmenter.Segmenter
+    assert package.OutputRequest is segmenter.OutputRequest
+    with pytest.raises(AttributeError) as caught:
+        package.Sorter  # noqa: B018
+    assert str(caught.value) == "module 'bisenet_ros.inference' has no attribute 'Sorter'"
