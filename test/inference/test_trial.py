@@ -31,6 +31,7 @@ def test_the_synthetic_image_is_patches_of_colour_under_a_little_noise(size):
 def test_the_noise_reaches_twenty_both_ways_and_never_wraps():
     image = synthetic_image((96, 128)).astype(int)
     patches = np.random.default_rng(0).integers(0, 256, (*BLOCKS, 3))
+    assert (image.min(), image.max()) == (0, 255)  # clipped there
     difference = image - patches.repeat(12, 0).repeat(8, 1)
     assert (difference.min(), difference.max()) == (-20, 20)
 
