@@ -76,3 +76,13 @@ def test_runs_longer_than_a_byte_stay_long():
     for index in range(600):
         found.add(truth, np.array([[0, index % 2]], np.uint8))
     assert found.score(255) == 0.5
+
+
+def test_runs_longer_than_a_byte_counts_go_on():
+    truths = [np.zeros((1, 2), np.uint8)] * 600
+    masks = [np.full((1, 2), index >= 100, np.uint8) for index in range(600)]
+    found = VideoConsistency((2, 255))
+    for truth, mask in zip(truths, masks, strict=True):
+        found.add(truth, mask)
+    assert found.score(2) == pytest.approx(598 / 599)  # the one window in which the mask changes
+    assert found.score(255) == pytest.approx(slow(truths, masks, 255))

@@ -45,6 +45,9 @@ class Small(SegmentationNetwork):
         self.head = nn.Module()
         self.head.conv = nn.Conv2d(3, 3, 3, 2, 1)
         self.head.bn = nn.BatchNorm2d(3)
+        inner = nn.Module()
+        inner.conv, inner.bn = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.head_in = nn.Sequential(inner)
         self.head_out = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Conv2d(5, 3, 1))
         if self.config.auxiliary:
             self.aux = nn.Conv2d(3, 3, 1)
@@ -75,7 +78,8 @@ def refusal(call) -> str:
 
 
 def test_the_size_of_the_logits_is_told_without_computing_them():
-    assert Small().logits_size((24, 40)) == (6, 10)
+    found = Small().logits_size((24, 40))
+    assert found == (6, 10) and all(type(side) is int for side in found)
     odd = Odd()
     odd.forward = None  # a new network tells
     assert odd.logits_size((24, 40)) == (8, 11)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bisenet_ros.errors import ArgumentError, WeightsError
-from bisenet_ros.inference import device
+from bisenet_ros.inference import device, gpu
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines import ENGINES, registry, selection
 from bisenet_ros.inference.engines.base import RunnableModel
@@ -25,6 +25,7 @@ def machine(monkeypatch):
     def pretend(gpus: int, packages: tuple[str, ...] = (), bf16: bool = True) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(gpu, "problem", lambda index: "")
         monkeypatch.setattr(registry, "installed", lambda package: package in packages)
         monkeypatch.setattr(device, "cpu_has_bf16", lambda: bf16)
 

@@ -148,6 +148,7 @@ def test_the_interface_is_written_out_for_those_without_this_package():
             "shape": [1, 3, 9, 13],
             "to_mask": "resize each class bilinearly to the image, then take the class with the "
             "highest value of each pixel",
+            "to_confidence": "softmax of the resized values divided by the card's temperature",
         },
     }
 
