@@ -224,6 +224,8 @@ def test_fine_tuning_says_what_was_made_anew(folder, tmp_path, capsys):
     assert main(["train", *line, "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "re-initialised: head.conv_out.1.bias, head.conv_out.1.weight" in said
+    # A temperature belongs to the weights that it was fitted for.
+    assert load(tmp_path / "run/weights.safetensors")[1].temperature == 1
 
 
 def test_checking_data_counts_and_trains_nothing(folder, tmp_path, capsys):
