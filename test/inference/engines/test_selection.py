@@ -26,6 +26,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(gpu, "problem", lambda index: "")
+        monkeypatch.setattr(gpu, "too_old", lambda index, precision: "")
         monkeypatch.setattr(registry, "installed", lambda package: package in packages)
         monkeypatch.setattr(device, "cpu_has_bf16", lambda: bf16)
 
@@ -122,7 +123,7 @@ def test_what_an_engine_lacks_is_refused_with_what_it_has(machine, monkeypatch, 
         "engine tensorrt does not run on cpu here, only on cuda; pass device:=cuda"
     )
     assert refusal(resolve, weights, "tensorrt", "cuda", "bf16") == (
-        "precision is 'bf16', but engine tensorrt supports fp16, fp32 on cuda:0 here; "
+        "precision is 'bf16', but engine tensorrt supports fp16, fp32, int8 on cuda:0 here; "
         "pass one of these or auto"
     )
 
