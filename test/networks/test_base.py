@@ -253,6 +253,7 @@ def test_the_parts_of_a_layer_are_passed_on():
     assert (plain.kernel_size, plain.stride, plain.groups, plain.dilation) == (
         *((3, 3), (1, 1), 1, (1, 1)),
     )
+    assert conv(4, 6).kernel_size == (3, 3)
     pair = conv_bn(4, 8, stride=2, groups=2, kernel=1)
     assert (pair[0].kernel_size, pair[0].stride, pair[0].groups) == ((1, 1), (2, 2), 2)
     assert pair[1].num_features == 8 and conv_bn(4, 8)[0].kernel_size == (3, 3)

@@ -214,3 +214,12 @@ def test_pspnet_has_two_backbones():
         for backbone, blocks in (("resnet50", 6), ("resnet101", 23)):
             network = build("pspnet", 3, **{**NARROW, "backbone": backbone})
             assert len(network.backbone.layer3) == blocks
+
+
+def test_the_classifiers_of_bisenetv1_have_a_bias_if_asked_for():
+    with torch.device("meta"):
+        for bias in (True, False):
+            network = build("bisenetv1", 3, **NETWORKS["bisenetv1"], classifier_bias=bias)
+            modules = dict(network.named_modules())
+            found = {modules[name].bias is not None for name in network.output_convolutions()}
+            assert found == {bias}
