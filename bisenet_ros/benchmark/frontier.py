@@ -21,7 +21,7 @@ from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.engines import ENGINES
 from bisenet_ros.inference.export.reader import IR, ONNX, is_exported
 from bisenet_ros.inference.export.writer import write
-from bisenet_ros.networks.layers import round_up
+from bisenet_ros.networks.layers import round_up_size
 from bisenet_ros.system.machine import BackgroundLoad, describe_compute
 
 Size = tuple[int, int]
@@ -120,7 +120,7 @@ def _quantised(plan: FrontierPlan, path: Path, folder: Path, examples: Examples)
     suffix = IR if ENGINES["openvino"].installed else ONNX
     files: dict[Size, Path] = {}
     for size in (plan.size, plan.score_size or card.resolution):
-        fitted = (round_up(size[0], network.input_step), round_up(size[1], network.input_step))
+        fitted = round_up_size(size, network.input_step)
         if fitted not in files:
             files[fitted] = folder / f"{fitted[0]}x{fitted[1]}{suffix}"
             write(files[fitted], network, card, fitted, examples(fitted))

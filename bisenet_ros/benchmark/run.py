@@ -29,7 +29,7 @@ from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference import Segmenter
 from bisenet_ros.inference.device import choose
 from bisenet_ros.inference.engines import ENGINES
-from bisenet_ros.networks.layers import round_up
+from bisenet_ros.networks.layers import round_up_size
 from bisenet_ros.system.machine import BackgroundLoad, describe_compute
 
 Progress = Callable[[str], None]
@@ -93,7 +93,7 @@ def run(plan: BenchmarkPlan, progress: Progress) -> dict[str, Any]:
     floor = {}
     if plan.floor:
         progress("roofline")
-        floor = roofline(network.to(device), _padded(plan.size, network.multiple), device)
+        floor = roofline(network.to(device), round_up_size(plan.size, network.multiple), device)
     return {
         "machine": describe_compute(device, plan.threads),
         "weights": "random" if plan.random else plan.weights.name,
@@ -201,7 +201,3 @@ def parse_engines(name: str) -> tuple[str, ...]:
         if part not in ("auto", *ENGINES):
             raise ArgumentError(f"--engine is {part!r}; expected auto, {', '.join(ENGINES)}")
     return names
-
-
-def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
-    return round_up(size[0], multiple), round_up(size[1], multiple)

@@ -19,6 +19,7 @@ from bisenet_ros.cli.inference_options import (
 )
 from bisenet_ros.cli.options import (
     Device,
+    ImageTopic,
     InputSize,
     LabelColors,
     LabelTopic,
@@ -128,9 +129,7 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
-    image_topic: Annotated[
-        str | None, typer.Option(help="image topic of a bag; default: the only camera")
-    ] = None,
+    image_topic: ImageTopic = None,
     label_topic: LabelTopic = None,
     label_colors: LabelColors = None,
     max_dt: MaxDt = 0.0,

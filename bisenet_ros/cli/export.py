@@ -100,13 +100,13 @@ def _export(
     from bisenet_ros.inference.export.calibration import calibration_images
     from bisenet_ros.inference.export.quantised import quantise
     from bisenet_ros.inference.export.quantised_engine import predictor
-    from bisenet_ros.networks.layers import round_up
+    from bisenet_ros.networks.layers import round_up_size
     from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
     source = weights or share_file(SHIPPED_WEIGHTS)
     network, card = load(source)
-    height, width = parse_size(size, "--size") if size else card.resolution
-    fitted = (round_up(height, network.input_step), round_up(width, network.input_step))
+    asked = parse_size(size, "--size") if size else card.resolution
+    fitted = round_up_size(asked, network.input_step)
     facts: dict[str, Any] = {"weights": str(source), "input": f"{fitted[0]}x{fitted[1]}"}
     if calibration is None:
         writer.write(target, network, card, fitted)

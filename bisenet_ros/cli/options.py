@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+ImageTopic = Annotated[
+    str | None, typer.Option(help="image topic of a bag; default: the only camera")
+]
 LabelTopic = Annotated[
     str | None, typer.Option(help="label topic of a bag; default: the only one; '': none")
 ]

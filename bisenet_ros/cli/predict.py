@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bisenet_ros.cli.options import Device, InputSize, Precision, Weights
+from bisenet_ros.cli.options import Device, ImageTopic, InputSize, Precision, Weights
 from bisenet_ros.cli.terminal import INTERRUPTED, FrameProgress, command_line, interruptible
 from bisenet_ros.inference.engines import ENGINES
 
@@ -51,9 +51,7 @@ def predict(
     ] = "",
     rrd: Annotated[bool, typer.Option("--rrd", help="a file for the Rerun viewer")] = False,
     weights: Weights = None,
-    topic: Annotated[
-        str | None, typer.Option(help="image topic of a bag; default: the only camera")
-    ] = None,
+    topic: ImageTopic = None,
     every: Annotated[int, typer.Option(help="use every Nth frame", min=1)] = 1,
     start: Annotated[float, typer.Option(help="skip the first seconds", min=0)] = 0.0,
     duration: Annotated[float | None, typer.Option(help="seconds to use", min=0)] = None,

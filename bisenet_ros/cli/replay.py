@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bisenet_ros.cli.options import Device, LabelColors, MaxDt, MinMiou, Precision, Weights
+from bisenet_ros.cli.options import (
+    Device,
+    ImageTopic,
+    LabelColors,
+    LabelTopic,
+    MaxDt,
+    MinMiou,
+    Precision,
+    Weights,
+)
 from bisenet_ros.cli.terminal import (
     INTERRUPTED,
     FrameProgress,
@@ -72,12 +81,8 @@ def replay(
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="inference engine of the node")] = "auto",
     precision: Precision = "auto",
-    image_topic: Annotated[
-        str | None, typer.Option(help="image topic of the bag; default: the only camera")
-    ] = None,
-    label_topic: Annotated[
-        str | None, typer.Option(help="label topic of the bag; default: the only one; '': none")
-    ] = None,
+    image_topic: ImageTopic = None,
+    label_topic: LabelTopic = None,
     label_colors: LabelColors = None,
     max_dt: MaxDt = 0.0,
     min_miou: MinMiou = None,

@@ -77,7 +77,7 @@ def check_whole(path: Path) -> None:
     """See that a PNG or JPEG is complete: Pillow decodes every byte and minds what is missing.
 
     Raises:
-        DataError: it is cut off, or is no such file.
+        DataError: it is truncated, or neither PNG nor JPEG.
     """
     try:
         content = _content(path)

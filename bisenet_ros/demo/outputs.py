@@ -14,7 +14,7 @@ from bisenet_ros.inference.cpu.overlay import blend
 from bisenet_ros.labels import UNLABELLED, LabelSet
 from bisenet_ros.recordings.codec import encode_png
 from bisenet_ros.recordings.frame_stream import FrameSource, read_chosen
-from bisenet_ros.replay.evaluation import OPACITY, as_rgb
+from bisenet_ros.replay.evaluation import OPACITY
 from bisenet_ros.replay.predictor import Predictor
 from bisenet_ros.replay.recording_scores import RecordingScores
 from bisenet_ros.replay.report_extras import ReportExtras
@@ -84,7 +84,7 @@ class LiveExtras(ReportExtras):
         with closing(read_chosen(source, {index})) as frames:
             for frame in frames:
                 (found,) = run_model(predictor, [frame])
-                rgb, truth = as_rgb(frame), frame.truth
+                rgb, truth = frame.rgb, frame.truth
                 if truth is None:
                     truth = np.full(found.mask.shape, UNLABELLED, np.uint8)
                 overlay = blend(rgb, found.mask, self.labels.palette(), OPACITY)

@@ -13,7 +13,7 @@ from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.engines import selection
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.result import OutputRequest, Result, Times
-from bisenet_ros.networks.layers import round_up
+from bisenet_ros.networks.layers import round_up_size
 from bisenet_ros.projection.rotation import quarter_turns
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file
 
@@ -214,7 +214,7 @@ def _check_image(image: np.ndarray, order: str) -> None:
 def _input_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     if len(size) != 2 or not all(1 <= side <= 8192 for side in size):
         raise ArgumentError(f"input_size is {size}; expected (height, width), each 1 to 8192")
-    return round_up(size[0], multiple), round_up(size[1], multiple)
+    return round_up_size(size, multiple)
 
 
 def _per_image(value, count: int, kind: type) -> list:  # type: ignore[no-untyped-def]

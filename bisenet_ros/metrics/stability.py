@@ -115,7 +115,8 @@ class WarpedPair:
     Attributes:
         after: (h, w) uint8 of the new frame's mask, seen from the last frame; 255 where the flow
             cannot be trusted.
-        before: (h, w) uint8 of the last frame's mask, seen from the new one; likewise.
+        before: (h, w) uint8 of the last frame's mask, seen from the new one; 255 where the flow
+            cannot be trusted.
         trusted: how many pixels of both passed the forward–backward check.
     """
 

@@ -87,6 +87,11 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def round_up_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """(height, width), each rounded up to a multiple of ``multiple``."""
+    return round_up(size[0], multiple), round_up(size[1], multiple)
+
+
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until both sides are multiples of ``multiple``.
 

@@ -353,7 +353,7 @@ class GroundProjector:
         self.table: GroundTable | None = None
 
     def update(self, camera: CameraModel, pose: Pose) -> bool:
-        """Take over camera and pose of the next mask; True where the table was made anew.
+        """Set camera and pose of the next mask; True if the table was rebuilt.
 
         Raises:
             DataError, ArgumentError: as :class:`GroundTable`; there is no table then.

@@ -34,5 +34,5 @@ def rotate(image: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def undo(image: np.ndarray, degrees: int) -> np.ndarray:
-    """Turn an image back that :func:`rotate` turned by ``degrees``; a view likewise."""
+    """Turn an image back that :func:`rotate` turned by ``degrees``; again a view."""
     return np.rot90(image, quarter_turns(degrees))

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from bisenet_ros.errors import ArgumentError, DataError
@@ -71,6 +72,13 @@ class RecordedFrame:
     name: str = ""
     log_ns: int | None = None
     frame_id: str = ""
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """The camera image, (H, W, 3) uint8 RGB; converted at each call where it is BGR."""
+        if self.order == "rgb":
+            return self.image
+        return cv2.cvtColor(self.image, cv2.COLOR_BGR2RGB)
 
 
 class ReadingNotes:

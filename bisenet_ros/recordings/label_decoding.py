@@ -23,7 +23,7 @@ class LabelCoding:
         num_classes: of the model; ids that count are below it.
         ids: class of each id that labels may hold, 255 for ids that mean no class; empty where
             an id is its class. 255, and 65535 of 16-bit and −1 of 32-bit labels, mean no class.
-        colours: class of each (red, green, blue), likewise; empty where labels hold ids.
+        colours: class of each (red, green, blue), 255 for no class; empty where labels hold ids.
         listed: where ids and colours are listed, for errors.
     """
 

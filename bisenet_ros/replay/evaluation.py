@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from bisenet_ros.errors import DataError
 from bisenet_ros.inference.cpu.overlay import blend
 from bisenet_ros.labels import LabelSet
@@ -205,7 +202,7 @@ def _score(
         def on_frame(frame: RecordedFrame, prediction: Prediction) -> None:
             overlay = prediction.overlay
             if overlay is None:
-                overlay = blend(as_rgb(frame), prediction.mask, palette, OPACITY)
+                overlay = blend(frame.rgb, prediction.mask, palette, OPACITY)
             strip.add(film.frames, overlay)
             film.add(frame.stamp_ns, extras.film_picture(overlay, prediction.mask))
 
@@ -267,19 +264,12 @@ def show_frames(
         for frame in frames:
             place = by_index[frame.index]
             (found,) = run_model(predictor, [frame])
-            rgb = as_rgb(frame)
+            rgb = frame.rgb
             overlay = blend(rgb, found.mask, palette, OPACITY)
             tiles = frame_tiles(rgb, frame.truth, found.mask, found.confidence, overlay, labels)
             shown[place] = ShownFrame(place, _figures(records.row(place)), tiles)
             seen |= present(frame.truth, found.mask)
     return shown, seen
-
-
-def as_rgb(frame: RecordedFrame) -> np.ndarray:
-    """The camera image, (H, W, 3) uint8 RGB."""
-    if frame.order == "rgb":
-        return frame.image
-    return cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
 
 
 def _figures(row: dict[str, Any]) -> list[tuple[str, str]]:

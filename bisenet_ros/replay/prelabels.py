@@ -42,12 +42,9 @@ class PreLabels:
 
     def add(self, name: str, frame: RecordedFrame, mask: np.ndarray) -> None:
         """Write a frame as a lossless image, and its mask, (H, W) uint8 ids."""
-        image = (
-            frame.image if frame.order == "rgb" else np.ascontiguousarray(frame.image[..., ::-1])
-        )
         path = Path(self._folder.name) / "image.png"
         try:
-            path.write_bytes(encode_png(image))
+            path.write_bytes(encode_png(frame.rgb))
             self._exporter.add(SPLIT, name, path, mask)
         except OSError as error:
             raise cannot_write(self._out, error) from error

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from bisenet_ros.checkpoints import ModelCard
@@ -109,10 +108,7 @@ def fit_temperature(
         with closing(read_frames(source, selection)) as reading:
             for frame in reading:
                 if frame.truth is not None:
-                    rgb = frame.image
-                    if frame.order == "bgr":
-                        rgb = cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB)
-                    yield model.predictor.logits(rgb), frame.truth
+                    yield model.predictor.logits(frame.rgb), frame.truth
                 done += 1
                 if on_progress is not None:
                     on_progress(done)

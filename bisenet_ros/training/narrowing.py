@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -24,12 +24,10 @@ from bisenet_ros.networks import SegmentationNetwork
 
 Network = TypeVar("Network", bound=SegmentationNetwork)
 PRODUCTS = (operator.mul, operator.imul, torch.mul)
-SIZES = ("size", "shape")  # of a tensor: numbers, not channels
 SIGMOID_SLOPE = 0.25  # its largest
 
 
-@dataclass(frozen=True)
-class _Channels:
+class _Channels(NamedTuple):
     """The channels of a tensor: (C,) each, their ids and mean and variance over its pixels."""
 
     ids: np.ndarray
@@ -137,10 +135,10 @@ class _Graph:
             (before,) = inputs
             self.layers[str(node.target)] = before.ids, before.ids
             return _Channels(before.ids, _numbers(module.bias), _numbers(module.weight) ** 2)
-        if not inputs or node.target in SIZES or node.args[1:] in (("shape",), ("size",)):
-            return None
+        if not inputs or node.target == "size" or node.args[1:] == ("shape",):
+            return None  # numbers, not channels
         if node.target in (torch.cat, torch.concat):
-            parts = [np.concatenate(x) for x in zip(*(_fields(c) for c in inputs), strict=True)]
+            parts = [np.concatenate(x) for x in zip(*inputs, strict=True)]
             return _Channels(*parts)
         if node.target in (*ADDITIONS, *PRODUCTS) and len(inputs) == 2:
             a, b = inputs
@@ -202,10 +200,6 @@ class _Graph:
         while self._root[id_] != id_:
             id_ = self._root[id_]
         return id_
-
-
-def _fields(channels: _Channels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return channels.ids, channels.mean, channels.variance
 
 
 def _numbers(tensor: Tensor) -> np.ndarray:

@@ -25,7 +25,7 @@ from bisenet_ros.datasets import (
 from bisenet_ros.datasets.checking import Checked, check
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.networks import NETWORKS, SegmentationNetwork
-from bisenet_ros.networks.layers import round_up
+from bisenet_ros.networks.layers import round_up_size
 from bisenet_ros.training.augmentation import RandomView
 from bisenet_ros.training.callbacks import CheckpointAt, Journal, checkpoint_callbacks, loggers
 from bisenet_ros.training.checkpoint import steps_done
@@ -123,8 +123,7 @@ def prepare(recipe: Recipe, data: Data, resume: bool = False) -> Prepared:
         recipe.input_height or data.training.resolution[0],
         recipe.input_width or data.training.resolution[1],
     )
-    step = network.input_step
-    size = (round_up(resolution[0], step), round_up(resolution[1], step))
+    size = round_up_size(resolution, network.input_step)
     loss = build_loss(recipe, data.counted.shares)
     labels = data.training.labels
     teacher = Teacher(recipe.teacher, labels) if recipe.teacher else None

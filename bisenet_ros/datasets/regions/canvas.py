@@ -51,7 +51,7 @@ class Canvas:
     def through_pixels(self, outline: np.ndarray, holes: Sequence[np.ndarray], id: int) -> None:
         """A polygon whose corners are pixels: those and the edges between belong to it.
 
-        Holes are cut out likewise, their edges with them.
+        Holes are cut out including their edges.
         """
         if np.abs(np.concatenate([outline, *holes])).max() > FAR:
             raise ValueError(f"a corner of it is more than {FAR:g} pixels away")

@@ -21,7 +21,7 @@ from bisenet_ros.checkpoints import ModelCard, fingerprint
 from bisenet_ros.errors import ArgumentError
 from bisenet_ros.inference.export.graph import INPUT, ServedNetwork, network_onnx
 from bisenet_ros.networks import SegmentationNetwork
-from bisenet_ros.networks.layers import round_up
+from bisenet_ros.networks.layers import round_up_size
 from bisenet_ros.system.optional import needed
 
 ENTRY = "bisenet_ros_quantised"  # of the metadata
@@ -86,7 +86,7 @@ def quantise(
 
 def padded_size(network: SegmentationNetwork, size: Size) -> Size:
     """(height, width) that images of ``size`` are padded to."""
-    return round_up(size[0], network.multiple), round_up(size[1], network.multiple)
+    return round_up_size(size, network.multiple)
 
 
 def _make_signed(onnx: Any, graph: Any) -> None:
