@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bisenet_ros.cli.options import ResizeMasks, SkipUnlabelled
+from bisenet_ros.cli.options import HoldOut, ResizeMasks, SkipUnlabelled
 from bisenet_ros.cli.terminal import interruptible, progress
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def data(
         str,
         typer.Option(help="kept together in that split: folder, prefix or a regex"),
     ] = "",
+    hold_out: HoldOut = "",
     classes: Annotated[
         str, typer.Option(help="only these, comma-separated, or a YAML file that groups them")
     ] = "",
@@ -76,7 +77,7 @@ def data(
     if show and sheet.suffix.lower() not in (".png", ".html"):
         raise ArgumentError(f"--sheet is {sheet}; expected a name that ends in .png or .html")
     options = DatasetOptions(
-        val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+        val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes, hold_out
     )
     console = Console()
     with interruptible(), _plain_warnings():

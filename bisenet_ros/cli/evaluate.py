@@ -19,6 +19,7 @@ from bisenet_ros.cli.inference_options import (
 )
 from bisenet_ros.cli.options import (
     Device,
+    HoldOut,
     ImageTopic,
     InputSize,
     LabelColors,
@@ -108,6 +109,7 @@ def evaluate(
     group_by: Annotated[
         str, typer.Option(help="of that split: folder, prefix or a regex; see train")
     ] = "",
+    hold_out: HoldOut = "",
     stuff_only: Annotated[
         bool, typer.Option("--stuff-only", help="only COCO-Stuff's stuff classes")
     ] = False,
@@ -170,7 +172,7 @@ def evaluate(
         model = read_model(weights[0] if weights else share_file(SHIPPED_WEIGHTS), options)
         found = find_kind(dataset, data)
         reading = DatasetOptions(
-            val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes
+            val_share, seed, stuff_only, resize_masks, skip_unlabelled, group_by, classes, hold_out
         )
         labelled = open_set(found.format, found.root, split, reading)
         model, labelled = with_same_classes(model, labelled, classes)

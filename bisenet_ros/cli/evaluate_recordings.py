@@ -282,6 +282,9 @@ def _data_set(asked: Asked, labels: Any) -> FrameSource:
         values["stuff_only"],
         values["resize_masks"],
         values["skip_unlabelled"],
+        values["group_by"],
+        values["classes"],
+        values["hold_out"],
     )
     labelled = open_set(found.format, found.root, values["split"], reading)
     where = f"{values['data']} ({found.format}, {labelled.split})"

@@ -27,6 +27,9 @@ InputSize = Annotated[
 ResizeMasks = Annotated[
     bool, typer.Option("--resize-masks", help="take the nearest id where sizes differ by a factor")
 ]
+HoldOut = Annotated[
+    str, typer.Option(help="val is this group of --group-by, wherever it is; train is the rest")
+]
 SkipUnlabelled = Annotated[
     bool, typer.Option("--skip-unlabelled", help="leave out images without a label")
 ]

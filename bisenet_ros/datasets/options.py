@@ -18,6 +18,8 @@ class DatasetOptions:
         skip_unlabelled: leave out images without a label; otherwise the first one is an error.
         group_by: images of one group are never divided between splits: ``folder``, ``prefix`` or a
             regular expression, see ``grouping.group_of``; empty: each image is on its own.
+        hold_out: the group that is ``val``, from the set's own ``train`` and ``val`` alike; the
+            other groups are ``train``. Empty: none.
         classes: which classes to take, or a file that groups them, see ``LabelMap.parse``; empty:
             all, as they are.
     """
@@ -29,3 +31,4 @@ class DatasetOptions:
     skip_unlabelled: bool = False
     group_by: str = ""
     classes: str = ""
+    hold_out: str = ""

@@ -13,6 +13,7 @@ from bisenet_ros.datasets.cityscapes import open_cityscapes
 from bisenet_ros.datasets.coco_stuff import open_coco_stuff
 from bisenet_ros.datasets.folder import folder_splits, open_folder
 from bisenet_ros.datasets.grouping import with_classes
+from bisenet_ros.datasets.holding_out import DIVIDED_ANEW, check_hold_out, divided_by_group
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.readers import READERS
 from bisenet_ros.datasets.recognition import (
@@ -140,7 +141,12 @@ def open_set(
         DataError: the set or the split is not there, an image has no label, or no kind fits.
     """
     found, options = _resolved(kind, Path(root), options)
-    return _grouped(DATASETS[found.format].open(found.root, split, options), options)
+    spec = DATASETS[found.format]
+    if options.hold_out and split in DIVIDED_ANEW:
+        return _grouped(
+            divided_by_group(_every_split(spec, found.root, options), options)[split], options
+        )
+    return _grouped(spec.open(found.root, split, options), options)
 
 
 def open_every_split(
@@ -153,21 +159,27 @@ def open_every_split(
         DataError: as ``open_set``, for whichever split comes first.
     """
     found, options = _resolved(kind, Path(root), options)
-    spec = DATASETS[found.format]
-    if spec.open_all is not None:
-        splits = spec.open_all(found.root, options)
-    else:
-        names = spec.splits(found.root) or ("train",)  # whose absence is explained when opened
-        splits = {name: spec.open(found.root, name, options) for name in names}
+    splits = _every_split(DATASETS[found.format], found.root, options)
+    if options.hold_out:
+        splits |= divided_by_group(splits, options)
     return found, {name: _grouped(split, options) for name, split in splits.items()}
+
+
+def _every_split(spec: DatasetSpec, root: Path, options: DatasetOptions) -> dict[str, LabelledSet]:
+    """All splits as they are on disk, or as ``val_share`` makes them."""
+    if spec.open_all is not None:
+        return spec.open_all(root, options)
+    names = spec.splits(root) or ("train",)  # whose absence is explained when opened
+    return {name: spec.open(root, name, options) for name in names}
 
 
 def _grouped(labelled: LabelledSet, options: DatasetOptions) -> LabelledSet:
     """The split with the classes asked for, if it was divided as asked for."""
-    if options.group_by and not labelled.divided:
+    if options.group_by and not options.hold_out and not labelled.divided:
         raise ArgumentError(
             f"group_by is {options.group_by!r}, but the data set says itself what is "
-            f"{labelled.split}; drop group_by, or remove the lists or folders of the splits"
+            f"{labelled.split}; drop group_by, name the group to hold_out, or remove the lists or "
+            "folders of the splits"
         )
     return with_classes(labelled, options.classes) if options.classes else labelled
 
@@ -191,6 +203,7 @@ def _resolved(
 ) -> tuple[Recognised, DatasetOptions]:
     options = options or DatasetOptions()
     check_options(options)
+    check_hold_out(options)
     found = find_kind(kind, root)
     if options.stuff_only and not DATASETS[found.format].has_stuff:
         having = " and ".join(name for name, spec in DATASETS.items() if spec.has_stuff)

@@ -47,6 +47,9 @@ class Recipe:
     group_by: str = option(
         "", "keep images of a recording on one side of that split: folder, prefix or a regex"
     )
+    hold_out: str = option(
+        "", "judge on this group of --group-by, wherever its images are, and train on the others"
+    )
     resize_masks: bool = option(False, "resize masks that differ from images by a whole factor")
     skip_unlabelled: bool = option(False, "leave out images without a label")
     out: str = option("runs/camvid", "run folder")

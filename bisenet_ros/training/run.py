@@ -79,6 +79,7 @@ def splits(recipe: Recipe) -> tuple[LabelledSet, LabelledSet]:
         skip_unlabelled=recipe.skip_unlabelled,
         group_by=recipe.group_by,
         classes=recipe.classes,
+        hold_out=recipe.hold_out,
     )
     found = tuple(open_set(recipe.dataset, root, split, options) for split in ("train", "val"))
     classes = len(found[0].labels)
