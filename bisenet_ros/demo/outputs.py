@@ -18,7 +18,7 @@ from bisenet_ros.replay.evaluation import OPACITY
 from bisenet_ros.replay.predictor import Predictor
 from bisenet_ros.replay.recording_scores import RecordingScores
 from bisenet_ros.replay.report_extras import ReportExtras
-from bisenet_ros.replay.score import run_model
+from bisenet_ros.replay.side_by_side import run_model
 from bisenet_ros.report.figure import View, grid
 from bisenet_ros.report.live import GroundView, LargeFrame, LiveView
 from bisenet_ros.report.pictures import present

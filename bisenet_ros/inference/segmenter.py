@@ -61,6 +61,11 @@ class Segmenter:
         self.palette = self.labels.palette()
         self.input_size = self._resolve_size(model, input_size)
         self.engine = selection.start(model, engine, device, precision, self.input_size)
+        self._asked = (device, precision, engine)
+
+    def again(self) -> Segmenter:
+        """Another one of the same, which another thread may call at the same time."""
+        return Segmenter(self.weights, *self._asked, self.input_size)
 
     @property
     def compute(self) -> Compute:

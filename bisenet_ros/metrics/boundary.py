@@ -73,7 +73,7 @@ def boundary_f(
     """
     radius = tolerance(truth.shape) if radius is None else radius
     labelled = truth != UNLABELLED
-    true, found = _edges(truth, labelled), _edges(mask, labelled)
+    true, found = _edges(truth, labelled, radius), _edges(mask, labelled, radius)
     occurring = np.flatnonzero((true.counts + found.counts)[:num_classes])
     f = np.full(num_classes, np.nan)
     for start in range(0, len(occurring), _AT_ONCE):
@@ -91,7 +91,8 @@ class _Edges:
 
     Attributes:
         shape: (height, width) of the image.
-        places: (E,) which pixels they are, row by row.
+        places: (E,) which pixels they are, row by row, with as many columns between the rows as
+            the radius: shifting the whole image then moves no pixel into the next row.
         ids: (E,) uint8.
         counts: (256,) how many there are of each id.
     """
@@ -102,21 +103,24 @@ class _Edges:
     counts: np.ndarray
 
 
-def _edges(ids: np.ndarray, labelled: np.ndarray) -> _Edges:
+def _edges(ids: np.ndarray, labelled: np.ndarray, radius: int) -> _Edges:
     """The labelled pixels next to a labelled pixel of another id."""
-    edges = np.zeros(ids.shape, np.bool_)
-    for one, other in (
-        (np.s_[:, 1:], np.s_[:, :-1]),
-        (np.s_[1:, :], np.s_[:-1, :]),
-    ):
-        differ = ids[one] != ids[other]
-        differ &= labelled[one]
-        differ &= labelled[other]
-        edges[one] |= differ
-        edges[other] |= differ
+    height, width = ids.shape
+    edges = np.zeros(ids.size, np.bool_)
+    # The whole image at once, row after row: one contiguous operation instead of one per row.
+    flat, known = ids.reshape(-1), labelled.reshape(-1)
+    for apart in (1, width):
+        differ = flat[apart:] != flat[:-apart]
+        differ &= known[apart:]
+        differ &= known[:-apart]
+        if apart == 1 and width > 1:
+            differ[width - 1 :: width] = False  # the end of a row is not beside the next one
+        edges[apart:] |= differ
+        edges[:-apart] |= differ
     places = np.flatnonzero(edges)
-    found = ids.reshape(-1)[places]
-    return _Edges((ids.shape[0], ids.shape[1]), places, found, np.bincount(found, minlength=256))
+    found = flat[places]
+    counts = np.bincount(found, minlength=256)
+    return _Edges((height, width), places + places // width * radius, found, counts)
 
 
 def _shares_near(points: _Edges, others: _Edges, classes: np.ndarray, radius: int) -> np.ndarray:
@@ -136,19 +140,12 @@ def _shares_near(points: _Edges, others: _Edges, classes: np.ndarray, radius: in
     bits = np.zeros(256, kind)
     bits[classes] = kind(1) << np.arange(len(classes), dtype=kind)
     height, width = points.shape
-    # Rows are apart by the radius, so that shifting the whole image moves no pixel into the next
-    # row: one contiguous operation instead of one per row.
     wide = width + radius
     image = np.zeros(height * wide, kind)
-    image[_apart(others.places, width, radius)] = bits[others.ids]
-    near = _grown(image, wide, radius)[_apart(points.places, width, radius)]
+    image[others.places] = bits[others.ids]
+    near = _grown(image, wide, radius)[points.places]
     found = points.ids[bits[points.ids] & near != 0]
     return np.bincount(found, minlength=256)[classes] / np.maximum(points.counts[classes], 1)
-
-
-def _apart(places: np.ndarray, width: int, gap: int) -> np.ndarray:
-    """Places of the same pixels in an image with ``gap`` more columns."""
-    return places + places // width * gap
 
 
 def _grown(bits: np.ndarray, width: int, radius: int) -> np.ndarray:

@@ -46,6 +46,30 @@ class Reliability:
         return float(np.nansum(self.share * np.abs(self.accuracy - self.confidence)))
 
 
+def level_counts(
+    mask: np.ndarray, confidence: np.ndarray, truth: np.ndarray | None, num_classes: int
+) -> np.ndarray:
+    """Pixels by predicted class, confidence byte, and wrong, right, or without truth.
+
+    Args:
+        mask: (H, W) uint8 ids; those from ``num_classes`` on are left out.
+        confidence: (H, W) uint8: probability of the mask's class · 255, rounded.
+        truth: (H, W) uint8 ids; 255 is no truth. None: there is none.
+        num_classes: how many ids are counted.
+
+    Returns:
+        (num_classes, 256, 3) int64.
+    """
+    if truth is None:
+        counted = np.zeros((num_classes, LEVELS, 3), np.int64)
+        counted[..., 2] = count([mask, confidence], [num_classes, LEVELS])
+        return counted
+    verdict = (truth == UNLABELLED).view(np.uint8)
+    verdict += verdict
+    np.maximum(verdict, (truth == mask).view(np.uint8), out=verdict)
+    return count([mask, confidence, verdict], [num_classes, LEVELS, 3])
+
+
 class Calibration:
     """Counts labelled pixels by predicted class, confidence and rightness; no list of pixels.
 
@@ -70,9 +94,11 @@ class Calibration:
             mask: (H, W) uint8 ids; 255 is left out.
             confidence: (H, W) uint8: probability of the mask's class · 255, rounded.
         """
-        right = (truth == mask).view(np.uint8)
-        right[truth == UNLABELLED] = 2  # neither
-        self.counts += count([mask, confidence, right], self.counts.shape)
+        self.add_counts(level_counts(mask, confidence, truth, len(self.counts)))
+
+    def add_counts(self, counted: np.ndarray) -> None:
+        """Add what :func:`level_counts` counted in a frame with truth."""
+        self.counts += counted[..., :2]
 
     def reliability(self, predicted: int | None = None) -> Reliability:
         """The bins of all pixels, or of those of one predicted class."""

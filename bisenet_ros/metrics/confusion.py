@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.histogram import count
 
 
@@ -75,6 +76,25 @@ def confusion_matrix(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> n
     """
     width = num_classes + 1
     return count([truth, np.minimum(mask, num_classes)], [num_classes, width])
+
+
+def confusion_of_errors(
+    truth: np.ndarray, mask: np.ndarray, hits: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """What :func:`confusion_matrix` gives, where the right pixels of each class are known.
+
+    Args:
+        truth, mask: as there.
+        hits: (num_classes,) how many pixels of each class are right.
+        num_classes: how many classes there are.
+    """
+    flat_truth, flat_mask = truth.reshape(-1), mask.reshape(-1)
+    wrong = np.flatnonzero((flat_truth != flat_mask) & (flat_truth != UNLABELLED))
+    width = num_classes + 1
+    pairs = flat_truth[wrong].astype(np.int64) * width + np.minimum(flat_mask[wrong], num_classes)
+    found = np.bincount(pairs, minlength=num_classes * width).reshape(num_classes, width)
+    found[np.arange(num_classes), np.arange(num_classes)] += hits
+    return found
 
 
 def per_class(

@@ -24,11 +24,11 @@ from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import Scores, defined, scores
 from bisenet_ros.metrics.histogram import count
 from bisenet_ros.metrics.optical_flow import (
+    CHECK_STEP,
     FlowMethod,
     OpticalFlow,
-    Planes,
-    planes_consistent,
-    planes_warp_ids,
+    consistent,
+    warp_ids,
 )
 
 MAX_GAP_S = 1.0  # between two frames; beyond it the camera paused and they are no pair
@@ -128,19 +128,19 @@ class WarpedPair:
 _LOCAL = threading.local()  # OpenCV's object is for one thread at a time
 
 
-def pair_flows(pair: FramePair, method: FlowMethod) -> tuple[Planes, Planes]:
+def pair_flows(pair: FramePair, method: FlowMethod) -> tuple[np.ndarray, np.ndarray]:
     """The flow from the last frame to the new one, and back; safe in several threads."""
     made: dict[FlowMethod, OpticalFlow] = _LOCAL.__dict__.setdefault("made", {})
     if method not in made:
         made[method] = OpticalFlow(method)
     flow = made[method]
     return (
-        Planes.of(flow.between(pair.last.grey, pair.new.grey)),
-        Planes.of(flow.between(pair.new.grey, pair.last.grey)),
+        flow.between(pair.last.grey, pair.new.grey),
+        flow.between(pair.new.grey, pair.last.grey),
     )
 
 
-def warp_pair(pair: FramePair, flows: tuple[Planes, Planes]) -> WarpedPair:
+def warp_pair(pair: FramePair, flows: tuple[np.ndarray, np.ndarray]) -> WarpedPair:
     """Warp both masks; safe in several threads."""
     forward, backward = flows
     after, there = _warped(pair.new.mask, forward, backward)
@@ -148,14 +148,12 @@ def warp_pair(pair: FramePair, flows: tuple[Planes, Planes]) -> WarpedPair:
     return WarpedPair(after, before, there + back)
 
 
-def _warped(mask: np.ndarray, flow: Planes, opposite: Planes) -> tuple[np.ndarray, int]:
+def _warped(mask: np.ndarray, flow: np.ndarray, opposite: np.ndarray) -> tuple[np.ndarray, int]:
     """The mask the flow leads to, seen from where it comes, and how many pixels are trusted."""
-    trusted = planes_consistent(flow, opposite)
-    warped = planes_warp_ids(mask, flow, UNLABELLED)
-    return (
-        np.where(trusted, warped, np.uint8(UNLABELLED)),
-        int(np.count_nonzero(trusted)),
-    )
+    trusted = consistent(flow, opposite, CHECK_STEP)
+    warped = warp_ids(mask, flow, UNLABELLED)
+    doubtful = trusted.view(np.uint8) - np.uint8(1)  # 0 where it is trusted, else 255
+    return warped | doubtful, int(np.count_nonzero(trusted))
 
 
 @dataclass

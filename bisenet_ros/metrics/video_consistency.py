@@ -31,7 +31,8 @@ class VideoConsistency:
         self._sums = dict.fromkeys(self.windows, 0.0)
         self._counts = dict.fromkeys(self.windows, 0)
         self._last: tuple[np.ndarray, np.ndarray] | None = None
-        self._runs = (np.zeros(0, np.uint8), np.zeros(0, np.uint8))
+        # For how many frames each pixel of truth and mask has kept its id.
+        self._kept: list[np.ndarray] = []
 
     def add(self, truth: np.ndarray | None, mask: np.ndarray, follows: bool = True) -> None:
         """Look at the next frame.
@@ -48,19 +49,16 @@ class VideoConsistency:
             self._last = None
             return
         if self._last is None or not follows or self._last[0].shape != truth.shape:
-            # From a run of 0, every id makes a run of 1.
-            self._last = (truth, mask)
-            self._runs = (np.zeros(truth.shape, np.uint8), np.zeros(mask.shape, np.uint8))
-        grown = (
-            _longer(self._runs[0], self._last[0], truth),
-            _longer(self._runs[1], self._last[1], mask),
-        )
-        self._last, self._runs = (truth, mask), grown
+            kept = [np.zeros(ids.shape, np.uint8) for ids in (truth, mask)]
+        else:
+            kept = list(map(_longer, self._kept, self._last, (truth, mask)))
+        self._last, self._kept = (truth, mask), kept
         for n in self.windows:
-            constant = grown[0] >= n
+            # Before them there was the frame that began the run.
+            constant = kept[0] >= n - 1
             count = int(np.count_nonzero(constant))
             if count:
-                constant &= grown[1] >= n
+                constant &= kept[1] >= n - 1
                 self._sums[n] += int(np.count_nonzero(constant)) / count
                 self._counts[n] += 1
 
@@ -71,11 +69,10 @@ class VideoConsistency:
         return self._sums[n] / self._counts[n]
 
 
-def _longer(run: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: for how many frames, up to 255, each pixel has had its id; 0 for 255."""
-    longer = run + (run < 255)
-    longer *= new == old
-    # A pixel that was 255 has a run of 0, so that its first id makes a run of 1 either way.
-    np.maximum(longer, 1, out=longer)
-    longer *= new != UNLABELLED
+def _longer(kept: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: for how many frames, up to 255, each pixel has kept its id; 0 for 255."""
+    same = new == old
+    same &= new != UNLABELLED
+    longer = kept + (kept < 255)
+    longer *= same.view(np.uint8)
     return longer

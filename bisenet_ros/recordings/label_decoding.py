@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -47,13 +48,19 @@ class LabelCoding:
         """
         return self._of_colours(label, what) if label.ndim == 3 else self._of_ids(label, what)
 
-    def _of_ids(self, label: np.ndarray, what: str) -> np.ndarray:
+    @cached_property
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """(256,) uint8 each: the class of each id, and 1 for ids that are no class."""
         known = self.ids or {i: i for i in range(self.num_classes)}
         known = {**known, UNLABELLED: UNLABELLED}
         table = np.full(256, UNLABELLED, np.uint8)
         table[list(known)] = list(known.values())
         stray = np.ones(256, np.uint8)
         stray[list(known)] = 0
+        return table, stray
+
+    def _of_ids(self, label: np.ndarray, what: str) -> np.ndarray:
+        table, stray = self._tables
         if label.dtype != np.uint8:
             none = _NONE_16 if label.dtype == np.uint16 else _NONE_32
             label = np.where(label == none, UNLABELLED, label)

@@ -26,7 +26,8 @@ from bisenet_ros.replay.outputs import cannot_write, write_frames, write_metrics
 from bisenet_ros.replay.predict import frame_rate
 from bisenet_ros.replay.predictor import Prediction, Predictor, SegmenterPredictor
 from bisenet_ros.replay.report_extras import ReportExtras
-from bisenet_ros.replay.score import ScoredRecording, ScoreOptions, bare_rate, run_model, score
+from bisenet_ros.replay.score import ScoredRecording, ScoreOptions, bare_rate, score
+from bisenet_ros.replay.side_by_side import run_model
 from bisenet_ros.report.film import Film
 from bisenet_ros.report.filmstrip import Filmstrip
 from bisenet_ros.report.formatting import percent

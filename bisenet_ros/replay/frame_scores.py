@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics import boundary
 from bisenet_ros.metrics.bootstrap import class_counts
-from bisenet_ros.metrics.confusion import confusion_matrix, defined, mean, scores
+from bisenet_ros.metrics.calibration import LEVELS, level_counts
+from bisenet_ros.metrics.confusion import (
+    confusion_matrix,
+    confusion_of_errors,
+    defined,
+    mean,
+    scores,
+)
 from bisenet_ros.metrics.growing import GrowingArray
 from bisenet_ros.metrics.histogram import count
 from bisenet_ros.metrics.stability import FramePair, WarpedPair
@@ -49,6 +55,7 @@ class FrameMeasures:
     Attributes:
         shares: (n,) float32, each class's share of the pixels of the mask.
         confidence: mean probability of the mask's classes, 0–1; NaN if unknown.
+        levels: (n, 256, 3) int64 of :func:`.level_counts`; None if the confidence is unknown.
         confusion: (n, n + 1) int64; None without truth.
         boundary: (n,) float64 boundary F-scores; None without truth, or if not asked for.
         pair, warped: this frame and the one before, their masks warped to each other; None where
@@ -57,6 +64,7 @@ class FrameMeasures:
 
     shares: np.ndarray
     confidence: float
+    levels: np.ndarray | None
     confusion: np.ndarray | None
     boundary: np.ndarray | None
     pair: FramePair | None = None
@@ -68,25 +76,24 @@ def measure(
 ) -> FrameMeasures:
     """Measure one frame; safe to call from several threads at once."""
     mask, truth = prediction.mask, frame.truth
-    pixels = count([mask], [256])
-    classified = int(pixels[:UNLABELLED].sum())
-    confidence = float("nan")
-    if prediction.confidence is not None and classified:
-        if classified == mask.size:
-            total = int(prediction.confidence.sum(dtype=np.int64))
-        else:
-            total = int(prediction.confidence[mask != UNLABELLED].sum(dtype=np.int64))
-        confidence = total / 255 / classified
-    return FrameMeasures(
-        shares=(pixels[:num_classes] / mask.size).astype(np.float32),
-        confidence=confidence,
-        confusion=None if truth is None else confusion_matrix(truth, mask, num_classes),
-        boundary=(
-            boundary.boundary_f(truth, mask, num_classes)
-            if truth is not None and boundaries
-            else None
-        ),
-    )
+    levels, confidence, confusion = None, float("nan"), None
+    if prediction.confidence is None:
+        pixels = count([mask], [num_classes])
+        if truth is not None:
+            confusion = confusion_matrix(truth, mask, num_classes)
+    else:
+        levels = level_counts(mask, prediction.confidence, truth, num_classes)
+        pixels = levels.sum((1, 2))
+        if pixels.any():
+            total = int(levels.sum((0, 2)) @ np.arange(LEVELS))
+            confidence = total / (LEVELS - 1) / int(pixels.sum())
+        if truth is not None:
+            confusion = confusion_of_errors(truth, mask, levels[..., 1].sum(1), num_classes)
+    edges = None
+    if truth is not None and boundaries:
+        edges = boundary.boundary_f(truth, mask, num_classes)
+    shares = (pixels / mask.size).astype(np.float32)
+    return FrameMeasures(shares, confidence, levels, confusion, edges)
 
 
 class FrameRecords:

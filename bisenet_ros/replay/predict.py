@@ -21,6 +21,7 @@ from bisenet_ros.replay.outputs import cannot_write
 from bisenet_ros.replay.predictor import Prediction, Predictor
 from bisenet_ros.replay.prelabels import PreLabels
 from bisenet_ros.replay.score import Run, ScoreOptions, predict_frames
+from bisenet_ros.replay.side_by_side import Models
 from bisenet_ros.report.film import Film
 from bisenet_ros.report.rerun import RerunLog, saved
 from bisenet_ros.system.atomic_files import write_bytes
@@ -97,8 +98,9 @@ def predict(
         DataError: not one frame can be read, or a file cannot be written.
         KeyboardInterrupt: interrupted before the first frame.
     """
+    models = Models([predictor], source, options.selection)
     begun, done, partial = time.perf_counter(), 0, False
-    frames = _named(predict_frames(source, [predictor], options))
+    frames = _named(predict_frames(source, models, options))
     write = _Writer(out, wanted)
     with contextlib.ExitStack() as stack:
         film, bag, labels = _opened(stack, source, predictor.labels, out, wanted, threshold)
@@ -131,7 +133,8 @@ def predict(
         if not done:  # inside the block, so that no empty video or bag is left
             raise KeyboardInterrupt if partial else nothing_to_read(source)
     seconds = time.perf_counter() - begun
-    return Run(source.facts(), source.notes.figures(), seconds, done, partial)
+    facts, notes = source.facts(), source.notes.figures()
+    return Run(facts, notes, seconds, done, partial, len(models.copies))
 
 
 def _logged(frame: RecordedFrame, found: Prediction) -> tuple[Any, ...]:

@@ -72,11 +72,31 @@ class SegmenterPredictor:
         self.segmenter = segmenter
         self.alpha = alpha
         self.threshold = threshold
+        self._copies: list[SegmenterPredictor] = []
 
     @property
     def labels(self) -> LabelSet:
         """What the ids of its masks mean."""
         return self.segmenter.labels
+
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether copies of it are quickly made and run side by side."""
+        return (
+            self.segmenter.compute.device.type == "cpu" and self.segmenter.engine.name != "compile"
+        )
+
+    def warm_up(self) -> None:
+        """Run on a black image, so that the first frame is not delayed."""
+        self([np.zeros((*self.segmenter.input_size, 3), np.uint8)], ["rgb"], overlay=True)
+
+    def copies(self, count: int) -> list[SegmenterPredictor]:
+        """So many of the same model; made once, for as many threads as torch has then."""
+        while len(self._copies) < count:
+            self._copies.append(
+                SegmenterPredictor(self.segmenter.again(), self.alpha, self.threshold)
+            )
+        return self._copies[:count]
 
     def __call__(
         self, images: Sequence[np.ndarray], orders: Sequence[str], overlay: bool = False

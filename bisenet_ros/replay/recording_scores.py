@@ -169,8 +169,8 @@ class Collector:
         if frame.truth is not None and found.confusion is not None:
             self._confusion += found.confusion
             self._tolerances.add(boundary.tolerance(frame.image.shape))
-            if prediction.confidence is not None:
-                self._calibration.add(frame.truth, prediction.mask, prediction.confidence)
+            if found.levels is not None:
+                self._calibration.add_counts(found.levels)
         if self._stability is not None:
             self._look_back(frame, prediction, found)
         self._last_ns = frame.stamp_ns

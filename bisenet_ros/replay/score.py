@@ -28,8 +28,9 @@ from bisenet_ros.recordings.frame_stream import (
 )
 from bisenet_ros.recordings.prefetch import prefetch
 from bisenet_ros.replay.frame_scores import FrameMeasures, measure
-from bisenet_ros.replay.predictor import FramePredictor, Prediction, Predictor
+from bisenet_ros.replay.predictor import Prediction, Predictor
 from bisenet_ros.replay.recording_scores import Collector, RecordingScores
+from bisenet_ros.replay.side_by_side import Models
 
 # Threads that measure frames: flow and boundaries take longer than a network on a GPU.
 MEASURING = max(2, min(6, len(os.sched_getaffinity(0)) // 2))
@@ -77,6 +78,7 @@ class Run:
         seconds: how long it took, from the first frame asked for to the last one scored.
         frames: how many came out.
         partial: whether it was interrupted, or a live source ended.
+        copies: how many copies of the model ran side by side, each with its own frame.
     """
 
     source: dict[str, Any]
@@ -84,6 +86,7 @@ class Run:
     seconds: float
     frames: int
     partial: bool
+    copies: int = 1
 
     def figures(self) -> dict[str, Any]:
         """As JSON values."""
@@ -94,6 +97,7 @@ class Run:
             "notes": self.notes,
             "seconds": self.seconds,
             "frames_per_s": rate,
+            "copies": self.copies,
         }
 
 
@@ -183,6 +187,7 @@ def run_over(
     Raises:
         DataError: not one frame can be read, or a label does not fit the model.
     """
+    models = Models(predictors, source, options.selection)
     begun = time.perf_counter()
     done, partial = 0, False
     n = len(predictors[0].labels)
@@ -195,7 +200,7 @@ def run_over(
         return MeasuredFrame(frame, predictions, found, 1e3 * (time.perf_counter() - start))
 
     try:
-        predicted = _paired(predict_frames(source, predictors, options), collectors)
+        predicted = _paired(predict_frames(source, models, options), collectors)
         with closing(prefetch(predicted, measured, MEASURING, WAITING)) as results:
             while True:
                 try:
@@ -222,6 +227,7 @@ def run_over(
         seconds=time.perf_counter() - begun,
         frames=done,
         partial=partial,
+        copies=len(models.copies),
     )
 
 
@@ -258,25 +264,16 @@ def _with_pairs(
 
 
 def predict_frames(
-    source: FrameSource, predictors: Sequence[Predictor], options: ScoreOptions
+    source: FrameSource, models: Models, options: ScoreOptions
 ) -> Generator[tuple[RecordedFrame, list[Prediction]], None, None]:
-    """Frames with what each model made of them; runs the models in the thread that iterates."""
-    with closing(read_frames(source, options.selection, options.decoders)) as frames:
-        for batch in _batches(frames, options.batch):
-            found = [run_model(predictor, batch, options.overlays) for predictor in predictors]
+    """Frames with what each model made of them, in order."""
+    frames = read_frames(source, options.selection, options.decoders)
+    results = models.run(_batches(frames, options.batch), options.overlays)
+    with closing(frames), closing(results):
+        for batch, found in results:
             for place, frame in enumerate(batch):
                 yield frame, [predictions[place] for predictions in found]
             del batch, found  # not held while the next ones are decoded
-
-
-def run_model(
-    predictor: Predictor, frames: Sequence[RecordedFrame], overlay: bool = False
-) -> list[Prediction]:
-    """What a model makes of frames; one that knows recordings gets them whole."""
-    if isinstance(predictor, FramePredictor):
-        return predictor.of_frames(frames)
-    images, orders = [frame.image for frame in frames], [frame.order for frame in frames]
-    return predictor(images, orders, overlay)
 
 
 def _batches(

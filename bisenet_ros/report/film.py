@@ -128,7 +128,7 @@ class Film:
     def _encode(self) -> None:
         frames = _Taken(self._queue)
         try:
-            write_video(self._part, frames, self.rate, PRESET, KEYFRAMES)
+            write_video(self._part, frames, self.rate, PRESET, KEYFRAMES, threads=1)
         except BaseException as error:  # reported in the thread that adds frames
             self._error = error
             for _ in frames:  # add() must not wait for a full queue

@@ -22,7 +22,7 @@ class Filmstrip:
     def __init__(self, shown: int = SHOWN) -> None:
         self.shown = shown
         self._every = 1
-        self._held: list[tuple[int, bytes]] = []
+        self._held: list[tuple[int, np.ndarray]] = []
 
     def add(self, place: int, rgb: np.ndarray) -> None:
         """Offer the picture of a frame, (H, W, 3) uint8; ``place`` counts frames from 0."""
@@ -32,7 +32,7 @@ class Filmstrip:
         size = (max(1, round(width * HEIGHT / height)), HEIGHT)
         way = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR
         small = cv2.resize(rgb, size, interpolation=way)
-        self._held.append((place, encode_jpeg(small, QUALITY)))
+        self._held.append((place, small))
         if len(self._held) > 2 * self.shown:
             self._every *= 2
             self._held = [entry for entry in self._held if entry[0] % self._every == 0]
@@ -40,4 +40,5 @@ class Filmstrip:
     def pictures(self) -> list[tuple[int, bytes]]:
         """(place, JPEG), evenly spread, in order."""
         count = min(self.shown, len(self._held))
-        return [self._held[(2 * k + 1) * len(self._held) // (2 * count)] for k in range(count)]
+        chosen = (self._held[(2 * k + 1) * len(self._held) // (2 * count)] for k in range(count))
+        return [(place, encode_jpeg(small, QUALITY)) for place, small in chosen]

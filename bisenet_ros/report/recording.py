@@ -325,6 +325,8 @@ def facts(metrics: dict[str, Any]) -> Facts:
     ]
     if metrics.get("segmenter_frames_per_s"):
         run.append(("the model alone", number(metrics["segmenter_frames_per_s"], 1)))
+    if metrics.get("copies", 1) > 1:
+        run.append(("copies of the model side by side", str(metrics["copies"])))
     live = metrics.get("live") or {}
     played = [
         (key.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else str(value))

@@ -192,7 +192,9 @@ def test_stabilitys():
             "method": "OpenCV DIS",
             "preset": "medium",
             "max_side": 160,
-            "check": "|f + b∘f| ≤ 1 px + 1 % of |f|",
+            "refinements": 2,
+            "propagation": False,
+            "check": "|f + b∘f| ≤ 1 px + 1 % of |f|, in blocks of 4 px",
         },
     }
 
@@ -205,6 +207,7 @@ def test_stabilitys():
             "optical flow preset is 'slow'; expected one of ultrafast, fast, medium",
         ),
         ({"max_side": 63}, "optical flow max_side is 63; expected at least 64"),
+        ({"refinements": -1}, "optical flow refinements is -1; expected 0 or more, or None"),
     ],
 )
 def test_flow_methods_out_of_range_are_refused(options, message):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bisenet_ros.errors import ArgumentError
+from bisenet_ros.metrics import optical_flow
 from bisenet_ros.metrics.optical_flow import FlowMethod, OpticalFlow, consistent, warp_ids
 
 SIZES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
@@ -85,6 +86,21 @@ def test_the_check_follows_the_slow_version(data):
                 assert found[y, x] == (missed < limit)
 
 
+@given(st.data(), st.integers(2, 5))
+def test_one_pixel_may_stand_for_its_block(data, step):
+    height, width = data.draw(SIZES)
+    forward, backward = data.draw(flows((height, width))), data.draw(flows((height, width)))
+    each = consistent(forward, backward)
+    found = consistent(forward, backward, step)
+    assert found.shape == (height, width)
+    middle = (step - 1) // 2
+    for y in range(height):
+        for x in range(width):
+            at_y = min(y // step * step + middle, height - 1)
+            at_x = min(x // step * step + middle, width - 1)
+            assert found[y, x] == each[at_y, at_x]
+
+
 def test_the_check_takes_one_pixel_and_one_percent():
     still = np.zeros((4, 300, 2), np.float32)
     for length, wrong, good in ((0, 0.99, True), (0, 1.01, False), (100, 1.9, True)):
@@ -129,6 +145,16 @@ def test_no_size_of_image_is_too_odd(size: tuple[int, int]):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+def test_the_flow_does_not_depend_on_images_seen_before(preset: str):
+    """OpenCV's object remembers that it once saw an image too small for its settings."""
+    used = OpticalFlow(FlowMethod(preset))
+    for size in ((64, 80), (192, 256), (120, 160)):
+        first, second = texture(*size, seed=1), np.roll(texture(*size, seed=1), (2, 3), (0, 1))
+        alone = OpticalFlow(FlowMethod(preset)).between(first, second)
+        assert np.array_equal(used.between(first, second), alone)
+
+
 def test_large_images_are_shrunk_and_small_ones_are_not():
     method = FlowMethod(max_side=512)
     assert method.size((360, 480, 3)) == (360, 480)
@@ -170,9 +196,9 @@ class Seen:
         ((200, 70), (200, 100)),  # nor as high as wide
     ],
 )
-def test_small_and_flat_images_are_padded_by_their_last_row_and_column(size, grown):
-    flow = OpticalFlow(FlowMethod())
-    flow._dis = seen = Seen()
+def test_small_and_flat_images_are_padded_by_their_last_row_and_column(size, grown, monkeypatch):
+    flow, seen = OpticalFlow(FlowMethod()), Seen()
+    monkeypatch.setattr(optical_flow, "_dis", lambda _: seen)
     random = np.random.default_rng(0)
     pair = [random.integers(0, 256, size, np.uint8) for _ in range(2)]
     found = flow.between(*pair)

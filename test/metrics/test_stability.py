@@ -10,7 +10,13 @@ import pytest
 
 from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.metrics.confusion import scores
-from bisenet_ros.metrics.optical_flow import FlowMethod, OpticalFlow, consistent, warp_ids
+from bisenet_ros.metrics.optical_flow import (
+    CHECK_STEP,
+    FlowMethod,
+    OpticalFlow,
+    consistent,
+    warp_ids,
+)
 from bisenet_ros.metrics.stability import Stability
 
 N = 3
@@ -117,11 +123,15 @@ def slow_scores(scene: list[tuple[np.ndarray, np.ndarray]], method: FlowMethod):
         after = before = None
         if t + 1 < len(masks):
             after = np.where(
-                consistent(ahead[t], back[t]), warp_ids(masks[t + 1], ahead[t], 255), 255
+                consistent(ahead[t], back[t], CHECK_STEP),
+                warp_ids(masks[t + 1], ahead[t], 255),
+                255,
             )
         if t:
             before = np.where(
-                consistent(back[t - 1], ahead[t - 1]), warp_ids(masks[t - 1], back[t - 1], 255), 255
+                consistent(back[t - 1], ahead[t - 1], CHECK_STEP),
+                warp_ids(masks[t - 1], back[t - 1], 255),
+                255,
             )
         for y in range(height):
             for x in range(width):
