@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_kernels_in_the_interpreter():
-    pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+    pytest.importorskip(
+        "triton", minversion="3.6", reason="Triton 3.6 is not installed: pip install triton"
+    )
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS)],
