@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bisenet_ros.checkpoints.refusals import refused_name
 from bisenet_ros.errors import DataError
-
-# How torch names what it refuses to load: since 2.4, and before.
-_GLOBAL = re.compile(r"(?:GLOBAL|Unsupported class) ([\w.]+)")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -26,14 +23,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; expected a checkpoint of a training run") from error
     except Exception as error:  # pickle's, zip's and torch's have no common base class
-        text = " ".join(str(error).split())
-        found = _GLOBAL.search(text)
-        if found is not None:
+        name = refused_name(error)
+        if name:
             raise DataError(
-                f"{path} holds {found.group(1)}, which loading would execute; a checkpoint of "
+                f"{path} holds {name}, which loading would execute; a checkpoint of "
                 "this package holds only tensors, numbers and texts: do not trust the file"
             ) from error
-        reason = text[:120] or type(error).__name__
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path} is not a checkpoint of a training run: {reason}") from error
     step = content.get("global_step") if isinstance(content, dict) else None
     if not isinstance(step, int) or not isinstance(content.get("state_dict"), dict):

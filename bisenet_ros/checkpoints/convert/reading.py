@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bisenet_ros.checkpoints.convert.keys import some
 from bisenet_ros.checkpoints.convert.sniff import EXPECTED, SAFETENSORS, kind_of
+from bisenet_ros.checkpoints.refusals import refused_name
 from bisenet_ros.errors import WeightsError
 
 # Entries that hold the state dict, the likeliest first.
@@ -128,10 +129,15 @@ def _load(path: Path, device: str) -> Any:
 
 
 def _why_not(path: Path, error: Exception) -> str:
-    code = re.search(r"GLOBAL ([\w.]+)", str(error))
+    code = refused_name(error)
+    if code in INERT and not hasattr(torch.serialization, "add_safe_globals"):
+        return (
+            f"{path} names {code}, which is Python code and was not run; torch {torch.__version__} "
+            "cannot pass over it: convert the file where torch is 2.4 or newer"
+        )
     if code:
         return (
-            f"{path} names {code[1]}, which is Python code and was not run; {EXPECTED}: where you "
+            f"{path} names {code}, which is Python code and was not run; {EXPECTED}: where you "
             "trust the file, load it with weights_only=False and torch.save its state_dict alone"
         )
     said = " ".join(str(error).split())[:120]
