@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bisenet_ros.metrics.calibration import Calibration
+from bisenet_ros.metrics.calibration import Calibration, level_counts
 
 N = 3
 SHAPE = (4, 5)
@@ -40,6 +40,19 @@ def slow_error(pixels: list[tuple[int, int, int]], bins: int) -> float:
             accuracy = sum(r for _, r in some) / len(some)
             error += len(some) / len(pixels) * abs(accuracy - confidence)
     return error
+
+
+@given(FRAMES)
+def test_levels_are_counted_by_class_and_verdict(frames):
+    for truth, mask, confidence in frames:
+        with_truth, without = np.zeros((2, N, 256, 3), np.int64)
+        for true, said, level in zip(truth.flat, mask.flat, confidence.flat, strict=True):
+            if said != 255:
+                verdict = 2 if true == 255 else int(true == said)
+                with_truth[said, level, verdict] += 1
+                without[said, level, 2] += 1
+        assert np.array_equal(level_counts(mask, confidence, truth, N), with_truth)
+        assert np.array_equal(level_counts(mask, confidence, None, N), without)
 
 
 @given(FRAMES, st.sampled_from([1, 10, 15]))

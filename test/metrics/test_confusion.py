@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
     multiclass_jaccard_index,
 )
 
-from bisenet_ros.metrics.confusion import confusion_matrix, scores
+from bisenet_ros.metrics.confusion import confusion_matrix, confusion_of_errors, scores
 
 UNLABELLED = 255
 N = 4
@@ -45,6 +45,13 @@ def slow_iou(truth: np.ndarray, mask: np.ndarray, c: int) -> float:
     both = sum(t == c and p == c for t, p in pixels)
     either = sum(t == c or p == c for t, p in pixels)
     return both / either if either else math.nan
+
+
+@given(PAIRS)
+def test_from_the_wrong_pixels_alone_it_is_the_same(pair):
+    truth, mask = pair
+    hits = np.array([np.count_nonzero((truth == c) & (mask == c)) for c in range(N)])
+    assert confusion_of_errors(truth, mask, hits, N).tolist() == slow_confusion(truth, mask, N)
 
 
 @given(PAIRS)
