@@ -17,6 +17,7 @@ import cv2
 import pytest
 from bag_maker import BagMaker, picture
 from harness import ROOT, own_domain, ros_environment
+from refusal import check_refused
 
 from bisenet_ros.cli import main
 from bisenet_ros.selftest.sources import write_checkpoint
@@ -150,15 +151,6 @@ def test_ctrl_c_stops_everything_and_leaves_nothing(environment, small_weights, 
     assert marked(environment) == []
 
 
-def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
-    """The demo ends with ``code`` and one line that holds ``words``."""
-    assert main(["demo", *map(str, arguments)]) == code
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert len(lines) == 1, lines
-    for word in words:
-        assert word in lines[0]
-
-
 def test_a_node_that_refuses_to_start_is_heard(
     environment, small_weights, tmp_path, capsys, monkeypatch
 ):
@@ -168,17 +160,19 @@ def test_a_node_that_refuses_to_start_is_heard(
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(small_weights.read_bytes()[:5000])
     out = tmp_path / "out"
-    check_refused(capsys, ["--weights", broken, "--out", out], 3, "segmentation_node: ", "broken")
+    check_refused(
+        capsys, "demo", ["--weights", broken, "--out", out], 3, "segmentation_node: ", "broken"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["broken.safetensors"]
 
 
 def test_a_bag_that_cannot_be_read(tmp_path, capsys):
     out = tmp_path / "out"
-    check_refused(capsys, ["--bag", tmp_path / "none", "--out", out], 3, "does not exist")
+    check_refused(capsys, "demo", ["--bag", tmp_path / "none", "--out", out], 3, "does not exist")
     shutil.copytree(BAG, tmp_path / "cut")
     mcap = tmp_path / "cut" / "camvid_drive.mcap"
     mcap.write_bytes(mcap.read_bytes()[:500])
-    check_refused(capsys, ["--bag", tmp_path / "cut", "--out", out], 3, "cut")
+    check_refused(capsys, "demo", ["--bag", tmp_path / "cut", "--out", out], 3, "cut")
     assert not out.exists()
 
 
@@ -188,18 +182,20 @@ def test_a_bag_of_two_cameras_is_refused_with_their_topics(tmp_path, capsys):
         bag.raw("/rear/image_raw", 10**9, picture(0), "rgb8")
     words = ("/front/image_raw", "/rear/image_raw")
     out = tmp_path / "out"
-    check_refused(capsys, ["--bag", tmp_path / "bag", "--out", out], 3, *words)
+    check_refused(capsys, "demo", ["--bag", tmp_path / "bag", "--out", out], 3, *words)
     assert not out.exists()
 
 
 def test_wrong_arguments(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    check_refused(capsys, ["--out", tmp_path / "file"], 2, "--out", "cannot be written")
-    check_refused(capsys, ["--rate", 0, "--out", tmp_path / "o"], 2, "--rate is 0")
-    check_refused(capsys, ["--rate", "nan", "--out", tmp_path / "o"], 2, "--rate is nan")
-    check_refused(capsys, ["--json", tmp_path, "--out", tmp_path / "o"], 2, "is a folder")
+    check_refused(capsys, "demo", ["--out", tmp_path / "file"], 2, "--out", "cannot be written")
+    check_refused(capsys, "demo", ["--rate", 0, "--out", tmp_path / "o"], 2, "--rate is 0")
+    check_refused(capsys, "demo", ["--rate", "nan", "--out", tmp_path / "o"], 2, "--rate is nan")
+    check_refused(capsys, "demo", ["--json", tmp_path, "--out", tmp_path / "o"], 2, "is a folder")
     missing = tmp_path / "w.safetensors"
-    check_refused(capsys, ["--weights", missing, "--out", tmp_path / "o"], 3, "w.safetensors")
+    check_refused(
+        capsys, "demo", ["--weights", missing, "--out", tmp_path / "o"], 3, "w.safetensors"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from refusal import check_refused
 
 from bisenet_ros.checkpoints import load, save
 from bisenet_ros.cli import main
@@ -65,15 +66,6 @@ def measure(tmp_path: Path, *arguments: object) -> dict:
     out = tmp_path / "measured.json"
     assert run(*arguments, "--json", out) == 0
     return json.loads(out.read_text())
-
-
-def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
-    """The command ends with ``code`` and one line that holds ``words``."""
-    assert run(*arguments) == code
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert len(lines) == 1, lines
-    for word in words:
-        assert word in lines[0]
 
 
 def pixels(data: Path, predict) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +174,9 @@ def test_the_report_holds_pictures_and_the_figures(weights, data, tmp_path):
 def test_a_bar_that_is_missed_is_code_1_and_everything_is_written(weights, data, tmp_path, capsys):
     out, report = tmp_path / "measured.json", tmp_path / "report"
     common = ["--weights", weights, "--data", data, "--json", out, "--report", report]
-    check_refused(capsys, [*common, "--min-miou", "1"], 1, "mIoU on 5 images", "--min-miou", " 1")
+    check_refused(
+        capsys, "evaluate", [*common, "--min-miou", "1"], 1, "mIoU on 5 images", "--min-miou", " 1"
+    )
     assert json.loads(out.read_text())["min_miou"] == 1
     assert "misses the required 100.0 %" in (report / "report.html").read_text()
     assert run(*common, "--min-miou", "0") == 0
@@ -200,7 +194,7 @@ def test_ctrl_c_leaves_nothing(weights, data, tmp_path, monkeypatch):
 
 def test_another_count_of_classes_is_refused(small_weights, data, tmp_path, capsys):
     words = ("3 classes (floor, wall, thing)", str(data), "11 (sky, building, pole, …)")
-    check_refused(capsys, ["--weights", small_weights, "--data", data], 3, *words)
+    check_refused(capsys, "evaluate", ["--weights", small_weights, "--data", data], 3, *words)
 
 
 def test_other_class_names_are_warned_of(weights, data, tmp_path, capsys):
@@ -221,31 +215,41 @@ def test_other_class_names_are_warned_of(weights, data, tmp_path, capsys):
 def test_wrong_arguments(weights, data, tmp_path, capsys):
     common = ["--weights", weights, "--data", data]
     for views in (["--flip"], ["--scales", "0.5,1"]):
-        check_refused(capsys, [*common, "--engine", "torch", *views], 2, "--engine", "--flip")
-        check_refused(capsys, [*common, "--precision", "bf16", *views], 2, "--precision")
-    check_refused(capsys, [*common, "--engine", "torch", "--reference"], 2, "--reference")
-    check_refused(capsys, [*common, "--scales", "1,big"], 2, "--scales", "0.75,1,1.25")
-    check_refused(capsys, [*common, "--scales", "nan"], 2, "--scales")
-    check_refused(capsys, [*common, "--scales", "9"], 2, "above 0 and at most 4")
-    check_refused(capsys, [*common, "--size", "9"], 2, "--size", "512x1024")
-    check_refused(capsys, [*common, "--dataset", "kitti"], 2, "'kitti'", "camvid")
-    check_refused(capsys, [*common, "--json", tmp_path], 2, "is a folder")
-    check_refused(capsys, [*common, "--report", weights], 2, "--report", "cannot be written")
-    check_refused(capsys, [*common, "--device", "tpu"], 2, "tpu")
+        check_refused(
+            capsys, "evaluate", [*common, "--engine", "torch", *views], 2, "--engine", "--flip"
+        )
+        check_refused(
+            capsys, "evaluate", [*common, "--precision", "bf16", *views], 2, "--precision"
+        )
+    check_refused(
+        capsys, "evaluate", [*common, "--engine", "torch", "--reference"], 2, "--reference"
+    )
+    check_refused(capsys, "evaluate", [*common, "--scales", "1,big"], 2, "--scales", "0.75,1,1.25")
+    check_refused(capsys, "evaluate", [*common, "--scales", "nan"], 2, "--scales")
+    check_refused(capsys, "evaluate", [*common, "--scales", "9"], 2, "above 0 and at most 4")
+    check_refused(capsys, "evaluate", [*common, "--size", "9"], 2, "--size", "512x1024")
+    check_refused(capsys, "evaluate", [*common, "--dataset", "kitti"], 2, "'kitti'", "camvid")
+    check_refused(capsys, "evaluate", [*common, "--json", tmp_path], 2, "is a folder")
+    check_refused(
+        capsys, "evaluate", [*common, "--report", weights], 2, "--report", "cannot be written"
+    )
+    check_refused(capsys, "evaluate", [*common, "--device", "tpu"], 2, "tpu")
     if not torch.cuda.is_available():
-        check_refused(capsys, [*common, "--device", "cuda"], 2, "no usable GPU")
+        check_refused(capsys, "evaluate", [*common, "--device", "cuda"], 2, "no usable GPU")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_files(weights, data, tmp_path, capsys):
     missing = tmp_path / "w.safetensors"
-    check_refused(capsys, ["--weights", missing, "--data", data], 3, "w.safetensors")
-    check_refused(capsys, ["--weights", weights, "--data", tmp_path], 3, str(tmp_path))
+    check_refused(capsys, "evaluate", ["--weights", missing, "--data", data], 3, "w.safetensors")
+    check_refused(capsys, "evaluate", ["--weights", weights, "--data", tmp_path], 3, str(tmp_path))
     exported = tmp_path / "w.onnx"
     exported.write_bytes(b"")
-    check_refused(capsys, ["--weights", exported, "--data", data], 3, "w.onnx is not a model")
+    check_refused(
+        capsys, "evaluate", ["--weights", exported, "--data", data], 3, "w.onnx is not a model"
+    )
     line = ["--weights", exported, "--data", data, "--reference"]
-    check_refused(capsys, line, 2, "drop --flip, --scales and --reference")
+    check_refused(capsys, "evaluate", line, 2, "drop --flip, --scales and --reference")
     assert [path.name for path in tmp_path.iterdir()] == ["w.onnx"]
 
 

@@ -21,6 +21,7 @@ import torch
 from bag_formats import broken, compressed, raw, text, write_mcap
 from drives import IMAGES, PERIOD, START, Deadly, drive, scene
 from html_page import Page
+from refusal import check_last_error
 
 from bisenet_ros.checkpoints import load, save
 from bisenet_ros.cli import main
@@ -74,14 +75,6 @@ def data_set(root: Path, scenes: range) -> Path:
     lines = [f"- {{name: {name}, color: [{i}, 0, 0]}}" for i, name in names]
     (root / "labels.yaml").write_text("\n".join(["classes:", *lines]))
     return root
-
-
-def refused(capsys, code: int, found: int, *words: str) -> None:
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert found == code, lines
-    assert lines[-1].startswith("error: "), lines
-    for word in words:
-        assert word in lines[-1], lines
 
 
 def test_a_bag_is_scored_and_reported(run, bag, tmp_path, capsys):
@@ -144,7 +137,7 @@ def test_labels_in_colours_need_a_file(run, tmp_path, capsys):
         [raw(IMAGES, START, image, "bgr8"), compressed("/cam/labels", START, drawn[..., ::-1])],
     )
     out = ("--bag", bag, "--report", tmp_path / "out")
-    refused(capsys, 3, run(*out), "/cam/labels", str(START), "colours")
+    check_last_error(capsys, 3, run(*out), "/cam/labels", str(START), "colours")
     listed = tmp_path / "colours.txt"
     listed.write_text("10 20 30 Floor\n200 0 0 Wall\n0 0 250 Thing\n7 7 7 void\n")
     assert run(*out, "--label-colors", listed) == 0
@@ -159,14 +152,14 @@ def test_without_labels_everything_but_truth(run, tmp_path, capsys):
     page = Page((tmp_path / "out" / "report.html").read_text())
     assert "no labels" in page.words and "Most unstable frames" in page.words
     assert "Confusion" not in page.words
-    refused(
+    check_last_error(
         capsys, 3, run("--bag", bag, "--report", tmp_path / "b", "--min-miou", 0.1), "no labelled"
     )
 
 
 def test_a_missed_bar_is_code_1_and_the_report_is_there(run, bag, tmp_path, capsys):
     out = ("--bag", bag, "--report", tmp_path / "out", "--min-miou")
-    refused(capsys, 1, run(*out, 1), "--min-miou requires at least 1")
+    check_last_error(capsys, 1, run(*out, 1), "--min-miou requires at least 1")
     assert "misses the required" in (tmp_path / "out" / "report.html").read_text()
     assert run(*out, 0) == 0
 
@@ -194,25 +187,29 @@ def test_ctrl_c_keeps_what_was_scored(run, bag, tmp_path, monkeypatch, capsys):
 
 def test_what_cannot_be_scored_is_refused(run, bag, tmp_path, capsys):
     out = ("--report", tmp_path / "out")
-    refused(capsys, 2, run(*out), "--data FOLDER or --bag PATH")
-    refused(capsys, 2, run("--bag", bag, "--data", tmp_path, *out), "--data and --bag")
-    refused(capsys, 2, run("--data", tmp_path, "--every", 2), "--every", "--bag")
-    refused(capsys, 2, run("--bag", bag, "--flip", *out), "--flip")
-    refused(capsys, 2, run("--bag", bag, "--fail-if-worse", *out), "--weights A --weights B")
-    refused(capsys, 3, run("--bag", tmp_path / "no.mcap", *out), "no.mcap does not exist")
-    refused(capsys, 3, run("--bag", tmp_path / "*.mcap", *out), "matches no recording")
+    check_last_error(capsys, 2, run(*out), "--data FOLDER or --bag PATH")
+    check_last_error(capsys, 2, run("--bag", bag, "--data", tmp_path, *out), "--data and --bag")
+    check_last_error(capsys, 2, run("--data", tmp_path, "--every", 2), "--every", "--bag")
+    check_last_error(capsys, 2, run("--bag", bag, "--flip", *out), "--flip")
+    check_last_error(
+        capsys, 2, run("--bag", bag, "--fail-if-worse", *out), "--weights A --weights B"
+    )
+    check_last_error(capsys, 3, run("--bag", tmp_path / "no.mcap", *out), "no.mcap does not exist")
+    check_last_error(capsys, 3, run("--bag", tmp_path / "*.mcap", *out), "matches no recording")
     words = write_mcap(tmp_path / "words.mcap", [text("/chat", START)])
-    refused(capsys, 3, run("--bag", words, *out), "holds no images", "/chat")
+    check_last_error(capsys, 3, run("--bag", words, *out), "holds no images", "/chat")
     two = [raw(f"/cam{i}", START, scene(0)[0], "bgr8") for i in (1, 2)]
     several = write_mcap(tmp_path / "two.mcap", two)
-    refused(capsys, 3, run("--bag", several, *out), "--image-topic", "/cam1", "1 message", "Hz")
-    refused(capsys, 3, run("--bag", bag, "--start", 99, *out), "gave no frame")
+    check_last_error(
+        capsys, 3, run("--bag", several, *out), "--image-topic", "/cam1", "1 message", "Hz"
+    )
+    check_last_error(capsys, 3, run("--bag", bag, "--start", 99, *out), "gave no frame")
     image, truth = scene(0)
     truth[10:20] = 9
     stray = [raw(IMAGES, START, image, "bgr8"), compressed("/cam/labels", START, truth)]
     path = write_mcap(tmp_path / "stray.mcap", stray)
-    refused(capsys, 3, run("--bag", path, *out), "holds id 9", str(START))
-    refused(capsys, 2, run("--bag", bag, "--report", bag), "--report", "cannot be written")
+    check_last_error(capsys, 3, run("--bag", path, *out), "holds id 9", str(START))
+    check_last_error(capsys, 2, run("--bag", bag, "--report", bag), "--report", "cannot be written")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".unfinished-*"))
 
@@ -249,7 +246,7 @@ def test_a_full_disk_leaves_nothing(run, bag, tmp_path, capsys):
         code = run("--bag", bag, "--report", tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, plain)
-    refused(capsys, 3, code, "cannot be written", "make room")
+    check_last_error(capsys, 3, code, "cannot be written", "make room")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -273,11 +270,13 @@ def test_two_models_are_compared_on_a_bag(run, bag, tmp_path, small_weights, oth
     worse = both if change < 0 else both[::-1]
     points = abs(100 * change)
     again = ("--bag", long, "--report", tmp_path / "b")
-    refused(capsys, 1, run(*again, "--fail-if-worse", weights=worse), "points of mIoU worse")
+    check_last_error(
+        capsys, 1, run(*again, "--fail-if-worse", weights=worse), "points of mIoU worse"
+    )
     assert run(*again, "--fail-if-worse", points + 0.01, weights=worse) == 0
     assert run(*again, "--fail-if-worse", weights=worse[::-1]) == 0
-    refused(capsys, 1, run(*again, "--min-miou", 1, weights=both), "--min-miou requires")
-    refused(capsys, 2, run(*again, weights=(*both, small_weights)), "3 --weights")
+    check_last_error(capsys, 1, run(*again, "--min-miou", 1, weights=both), "--min-miou requires")
+    check_last_error(capsys, 2, run(*again, weights=(*both, small_weights)), "3 --weights")
 
 
 def test_two_models_are_compared_on_a_data_set(run, tmp_path, small_weights, other_weights):
@@ -298,7 +297,7 @@ def test_many_bags_get_a_summary_worst_first(run, bag, tmp_path, capsys):
     write_mcap(folder / "empty.mcap", [text("/chat", START)])
     out = tmp_path / "out"
     code = run("--bag", folder, "--bag", bag, "--report", out, "--workers", 2)
-    refused(capsys, 3, code, "1 of 4 recordings could not be scored", "empty.mcap")
+    check_last_error(capsys, 3, code, "1 of 4 recordings could not be scored", "empty.mcap")
     found = metrics(out)
     rows = [row["folder"] for row in found["recordings"]]
     assert rows[0] == "empty" and rows[-1] == "blind" and set(rows[1:3]) == {"long", "drive"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from refusal import check_refused
 
 from bisenet_ros.cli import main
 from bisenet_ros.inference import Segmenter
@@ -18,15 +19,6 @@ SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 
 def export(*arguments: object) -> int:
     return main(["export", *map(str, arguments)])
-
-
-def check_refused(capsys, arguments: list[object], code: int, *words: str) -> None:
-    """The command ends with ``code`` and one line that holds ``words``."""
-    assert export(*arguments) == code
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert len(lines) == 1, lines
-    for word in words:
-        assert word in lines[0]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -45,7 +37,7 @@ def test_what_it_writes_serves(small_weights, tmp_path, capsys, suffix):
 @pytest.mark.parametrize("name", ["m.pb", "m", "m.XML"])  # OpenVINO takes no capitals
 def test_other_suffixes_are_refused_with_those_there_are(small_weights, tmp_path, capsys, name):
     refused = [tmp_path / name, "--weights", small_weights]
-    check_refused(capsys, refused, 2, name, "wrong suffix; expected .onnx or .xml")
+    check_refused(capsys, "export", refused, 2, name, "wrong suffix; expected .onnx or .xml")
     assert not any(tmp_path.iterdir())
 
 
@@ -93,28 +85,36 @@ def test_int8_that_loses_too_much_is_not_written(small_weights, self_labelled, t
 
 def test_wrong_arguments(small_weights, self_labelled, tmp_path, capsys):
     weights = ["--weights", small_weights]
-    check_refused(capsys, [tmp_path / "m.pt", *weights], 2, ".onnx", ".xml")
-    check_refused(capsys, [tmp_path / "m.xml", *weights, "--int8"], 2, "--calibrate")
-    check_refused(capsys, [tmp_path / "m.xml", *weights, "--calibrate", self_labelled], 2, "--int8")
-    check_refused(capsys, [tmp_path / "m.xml", *weights, "--size", "12"], 2, "--size", "512x1024")
-    check_refused(capsys, ["/proc/no/m.xml", *weights], 2, "cannot be written")
+    check_refused(capsys, "export", [tmp_path / "m.pt", *weights], 2, ".onnx", ".xml")
+    check_refused(capsys, "export", [tmp_path / "m.xml", *weights, "--int8"], 2, "--calibrate")
+    check_refused(
+        capsys, "export", [tmp_path / "m.xml", *weights, "--calibrate", self_labelled], 2, "--int8"
+    )
+    check_refused(
+        capsys, "export", [tmp_path / "m.xml", *weights, "--size", "12"], 2, "--size", "512x1024"
+    )
+    check_refused(capsys, "export", ["/proc/no/m.xml", *weights], 2, "cannot be written")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_files(small_weights, self_labelled, tmp_path, capsys):
     missing = tmp_path / "w.safetensors"
-    check_refused(capsys, [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
+    check_refused(capsys, "export", [tmp_path / "m.xml", "--weights", missing], 3, "w.safetensors")
     arguments = [tmp_path / "m.xml", "--weights", small_weights, "--int8", "--calibrate"]
-    check_refused(capsys, [*arguments, tmp_path, "--dataset", "folder"], 3, "labels.yaml")
-    check_refused(capsys, [*arguments, self_labelled, "--dataset", "vok"], 2, "'vok'", "camvid")
+    check_refused(capsys, "export", [*arguments, tmp_path, "--dataset", "folder"], 3, "labels.yaml")
+    check_refused(
+        capsys, "export", [*arguments, self_labelled, "--dataset", "vok"], 2, "'vok'", "camvid"
+    )
     lonely = tmp_path / "lonely"
     shutil.copytree(self_labelled, lonely)
     (lonely / "masks" / "0.png").unlink()
-    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "0.png", "mask")
+    check_refused(capsys, "export", [*arguments, lonely, "--dataset", "folder"], 3, "0.png", "mask")
     (lonely / "val.txt").write_text("1\n")
-    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "at least 2 images")
+    check_refused(
+        capsys, "export", [*arguments, lonely, "--dataset", "folder"], 3, "at least 2 images"
+    )
     (lonely / "labels.yaml").write_text("classes: [{name: one, color: [1, 2, 3]}]")
-    check_refused(capsys, [*arguments, lonely, "--dataset", "folder"], 3, "1 class")
+    check_refused(capsys, "export", [*arguments, lonely, "--dataset", "folder"], 3, "1 class")
     assert [path.name for path in tmp_path.iterdir()] == ["lonely"]
 
 

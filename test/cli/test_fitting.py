@@ -11,6 +11,7 @@ import pytest
 from bag_formats import raw, write_mcap
 from drives import IMAGES, LABELS, PERIOD, START, drive, scene
 from html_page import Page
+from refusal import check_last_error
 
 from bisenet_ros.checkpoints import load, read_card
 from bisenet_ros.cli import main
@@ -88,14 +89,6 @@ def test_everything_made_of_the_file_carries_it(fitted, tmp_path, capsys):
     assert load(target)[1].temperature == temperature
 
 
-def refused(capsys, code: int, found: int, *words: str) -> None:
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert found == code, lines
-    assert lines[-1].startswith("error: "), lines
-    for word in words:
-        assert word in lines[-1], lines
-
-
 def test_nothing_is_overwritten_and_what_does_not_fit_is_refused(
     fitted, bag, small_weights, tmp_path, capsys
 ):
@@ -103,18 +96,18 @@ def test_nothing_is_overwritten_and_what_does_not_fit_is_refused(
     content = target.read_bytes()
     line = ("--bag", bag, "--report", tmp_path / "out", "--weights", small_weights)
     fit = "--fit-temperature"
-    refused(capsys, 2, evaluate(*line, fit, target), str(target), "exists")
+    check_last_error(capsys, 2, evaluate(*line, fit, target), str(target), "exists")
     assert target.read_bytes() == content
-    refused(capsys, 2, evaluate(*line, fit, tmp_path / "a.pth"), "expected .safetensors")
+    check_last_error(capsys, 2, evaluate(*line, fit, tmp_path / "a.pth"), "expected .safetensors")
     new = tmp_path / "new.safetensors"
     nowhere = tmp_path / "no" / "new.safetensors"
-    refused(capsys, 2, evaluate(*line, fit, nowhere), "cannot be written")
-    refused(capsys, 2, evaluate(*line, "--weights", target, fit, new), "one --weights")
+    check_last_error(capsys, 2, evaluate(*line, fit, nowhere), "cannot be written")
+    check_last_error(capsys, 2, evaluate(*line, "--weights", target, fit, new), "one --weights")
     exported = tmp_path / "a.onnx"
     exported.touch()
     given = ("--bag", bag, "--report", tmp_path / "out", "--weights", exported, fit, new)
-    refused(capsys, 2, evaluate(*given), "exported model")
+    check_last_error(capsys, 2, evaluate(*given), "exported model")
     unlabelled = write_mcap(tmp_path / "unlabelled.mcap", drive(2, labels=False))
     given = ("--bag", unlabelled, "--report", tmp_path / "out", "--weights", small_weights)
-    refused(capsys, 3, evaluate(*given, fit, new), "not one pixel is labelled")
+    check_last_error(capsys, 3, evaluate(*given, fit, new), "not one pixel is labelled")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "unlabelled.mcap"]
