@@ -23,8 +23,7 @@ class Box:
     """A box that stands on the ground; metres, yaw in radians to the left.
 
     Attributes:
-        x: of its middle.
-        y: likewise.
+        x, y: of its middle.
         length: along its own x axis.
         width: along its own y axis.
         height: above the ground.

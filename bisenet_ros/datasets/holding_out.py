@@ -12,7 +12,7 @@ from bisenet_ros.datasets.grouping import group_of
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.errors import ArgumentError, DataError
 
-DIVIDED_ANEW = ("train", "val")  # a split of another name, such as test, stays what it is
+RESPLIT = ("train", "val")  # a split of another name, such as test, stays what it is
 
 
 def check_hold_out(options: DatasetOptions) -> None:
@@ -27,7 +27,7 @@ def check_hold_out(options: DatasetOptions) -> None:
 def divided_by_group(
     splits: dict[str, LabelledSet], options: DatasetOptions
 ) -> dict[str, LabelledSet]:
-    """The same images divided anew: the group ``options.hold_out`` is val, all others are train.
+    """The same images split by group: ``options.hold_out`` is val, the others are train.
 
     Args:
         splits: the set's own train and val, or those made by ``val_share``.
@@ -40,27 +40,25 @@ def divided_by_group(
         DataError: no image is of the group, or all are, or a name has no group.
     """
     group = group_of(options.group_by)
-    parts = [splits[name] for name in DIVIDED_ANEW if name in splits]
-    found = Counter(group(sample.name) for part in parts for sample in part.samples)
+    parts = [splits[name] for name in RESPLIT if name in splits]
+    groups = {sample: group(sample.name) for part in parts for sample in part.samples}
+    found = Counter(groups.values())
     if options.hold_out not in found or len(found) < 2:
         named = ", ".join(f"{name!r} ({count})" for name, count in sorted(found.items()))
         raise DataError(
             f"hold_out is {options.hold_out!r}; by group_by {options.group_by!r} the set has the "
             f"groups {named}; expected one of at least two"
         )
-    names = {sample.name for part in parts for sample in part.samples}
-    held = {name for name in names if group(name) == options.hold_out}
-    return {"train": _part(parts, "train", names - held), "val": _part(parts, "val", held)}
-
-
-def _part(parts: list[LabelledSet], name: str, kept: set[str]) -> LabelledSet:
-    """The images of these names from all parts, each decoded as in the part that it is from."""
-    chosen = {s: part.decode for part in parts for s in part.samples if s.name in kept}
+    decoders = {sample: part.decode for part in parts for sample in part.samples}
 
     def decode(sample: Sample) -> np.ndarray:
-        return chosen[sample](sample)
+        return decoders[sample](sample)
 
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    return replace(
-        parts[0], samples=tuple(chosen), decode=decode, split=name, notes=notes, divided=True
-    )
+    whole = replace(parts[0], decode=decode, notes=notes, divided=True)
+    held = tuple(sample for sample in groups if groups[sample] == options.hold_out)
+    others = tuple(sample for sample in groups if groups[sample] != options.hold_out)
+    return {
+        "train": replace(whole, samples=others, split="train"),
+        "val": replace(whole, samples=held, split="val"),
+    }

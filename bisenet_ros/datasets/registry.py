@@ -13,7 +13,7 @@ from bisenet_ros.datasets.cityscapes import open_cityscapes
 from bisenet_ros.datasets.coco_stuff import open_coco_stuff
 from bisenet_ros.datasets.folder import folder_splits, open_folder
 from bisenet_ros.datasets.grouping import with_classes
-from bisenet_ros.datasets.holding_out import DIVIDED_ANEW, check_hold_out, divided_by_group
+from bisenet_ros.datasets.holding_out import RESPLIT, check_hold_out, divided_by_group
 from bisenet_ros.datasets.options import DatasetOptions
 from bisenet_ros.datasets.readers import READERS
 from bisenet_ros.datasets.recognition import (
@@ -142,7 +142,7 @@ def open_set(
     """
     found, options = _resolved(kind, Path(root), options)
     spec = DATASETS[found.format]
-    if options.hold_out and split in DIVIDED_ANEW:
+    if options.hold_out and split in RESPLIT:
         return _grouped(
             divided_by_group(_every_split(spec, found.root, options), options)[split], options
         )

@@ -38,7 +38,7 @@ class Pairing(Generic[A, B]):
 
     Args:
         items: in the order of their stamps, but for jitter and jumps.
-        companions: likewise; they may have been recorded at any other time.
+        companions: in that order as well, from any place in the recording.
         max_dt_ns: largest distance of a pair; 0 for equal stamps.
 
     Attributes:

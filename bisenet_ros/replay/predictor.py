@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -92,10 +93,16 @@ class SegmenterPredictor:
 
     def copies(self, count: int) -> list[SegmenterPredictor]:
         """So many of the same model; made once, for as many threads as torch has then."""
-        while len(self._copies) < count:
-            self._copies.append(
+        missing = count - len(self._copies)
+        if missing > 0:
+            made = [
                 SegmenterPredictor(self.segmenter.again(), self.alpha, self.threshold)
-            )
+                for _ in range(missing)
+            ]
+            # Side by side, as they will run: later threads reuse the memory of these.
+            with ThreadPoolExecutor(missing) as pool:
+                list(pool.map(SegmenterPredictor.warm_up, made))
+            self._copies += made
         return self._copies[:count]
 
     def __call__(

@@ -31,7 +31,8 @@ class RecordingScores:
         records: the figures of each frame.
         confusion: (n, n + 1) int64 over all labelled frames.
         stability: figures over time; None where frames are no neighbours in time.
-        video_consistency: VC_n by n; NaN unless every frame is labelled. Empty likewise.
+        video_consistency: VC_n by n; NaN unless every frame is labelled. Empty where
+            frames are no neighbours in time.
         calibration: counts of labelled pixels by confidence.
         tolerances: pixels that boundaries may be off, of each size of image.
     """

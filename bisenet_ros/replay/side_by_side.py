@@ -8,9 +8,7 @@ sooner by copies that have a frame and a thread each.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import torch
@@ -57,9 +55,6 @@ class Models:
         torch.set_num_threads(self.threads // count)  # which engines read when they are built
         try:
             made = [p.copies(count) for p in predictors if isinstance(p, SegmenterPredictor)]
-            # Side by side, as they will run: later threads use the memory of these again.
-            with ThreadPoolExecutor(count) as pool:
-                list(pool.map(_warm_up, zip(*made, strict=True)))
         finally:
             torch.set_num_threads(self.threads)
         return list(zip(*made, strict=True))
@@ -76,13 +71,9 @@ class Models:
         for copy in self.copies:
             free.put(copy)
         share = self.threads // len(self.copies)
-        told = threading.local()
 
         def work(batch: Batch) -> tuple[Batch, Found]:
-            if not hasattr(told, "threads"):
-                # OpenMP keeps the number for each thread that starts others.
-                torch.set_num_threads(share)
-                told.threads = share
+            torch.set_num_threads(share)  # OpenMP keeps a number for each calling thread
             copy = free.get()
             try:
                 return batch, [run_model(model, batch, overlay) for model in copy]
@@ -96,11 +87,6 @@ class Models:
                 yield from done
         finally:
             torch.set_num_threads(self.threads)
-
-
-def _warm_up(models: Sequence[SegmenterPredictor]) -> None:
-    for model in models:
-        model.warm_up()
 
 
 def run_model(

@@ -22,7 +22,8 @@ class Row:
         reloaded: largest difference of a logit after saving and loading; None for a checkpoint.
         source_error: largest difference from what the source's own code computes, relative to the
             largest logit; None for a network.
-        engines: by name the largest difference from PyTorch's float32 logits, relative likewise.
+        engines: by name the largest difference from PyTorch's float32 logits, as a share of the
+            largest logit.
         failures: in words; empty if all agree.
         seconds: that the checks took.
     """

@@ -47,7 +47,7 @@ def preset_file(folder: str, name: str) -> Path:
         name: such as ``nav2_ground`` or ``~/maps/mine.yaml``; ``~`` and variables are expanded.
 
     Raises:
-        DataError: there is no such file; lists what is shipped.
+        DataError: the file does not exist; the message lists what is shipped.
     """
     path = Path(expanded(name))
     if "/" in name or path.suffix in (".yaml", ".yml"):

@@ -189,7 +189,7 @@ class Parameters:
     )
     pose_tolerance: float = _parameter(
         0.002,
-        "metres or radians that the camera may move before the ground projection is made anew",
+        "metres or radians that the camera may move before the ground projection is recomputed",
         low=0.0,
         high=1.0,
         live=True,

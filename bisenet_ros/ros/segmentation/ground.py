@@ -148,7 +148,7 @@ def class_costs(name: str, classes: tuple[str, ...]) -> np.ndarray:
         classes: names of the mask's classes.
 
     Raises:
-        DataError: there is no such file, or it does not fit the classes.
+        DataError: the file does not exist, or does not fit the classes.
     """
     if name:
         return read_costs(preset_file("costs", name), classes)
