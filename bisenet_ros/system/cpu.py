@@ -1,4 +1,4 @@
-"""This machine's processor: its name, and whether it supports bfloat16 arithmetic."""
+"""This machine's processor: its name, and which bfloat16 instructions it has."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the CPU has bfloat16 instructions; emulated, bfloat16 is slower than float32."""
+    return bool(_cpu_flags(cpuinfo) & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def cpu_has_amx_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies matrices of bfloat16 (Intel AMX)."""
+    return _cpu_flags(cpuinfo) >= {"amx_tile", "amx_bf16"}
+
+
+def _cpu_flags(cpuinfo: Path) -> set[str]:
     try:
-        text = cpuinfo.read_text()
+        lines = cpuinfo.read_text().splitlines()
     except OSError:
-        return False
-    flags: set[str] = set()
-    for line in text.splitlines():
+        return set()
+    for line in lines:
         if line.startswith(("flags", "Features")):
-            flags.update(line.partition(":")[2].split())
-            break
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+            return set(line.partition(":")[2].split())
+    return set()

@@ -1,11 +1,22 @@
-"""Logits → the class of each camera pixel, processed class by class."""
+"""Logits → the class of each camera pixel, tile by tile and class by class."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
 
 from bisenet_ros.inference.cpu.buffers import Buffers
+from bisenet_ros.inference.cpu.tile_scores import TileScores, Work
+from bisenet_ros.inference.cpu.tiles import LARGEST_TILE, bands
+from bisenet_ros.inference.cpu.wide_rows import WideRows
+
+CELL = np.ones((2, 2), np.uint8)
+ALL = slice(None)
+# Rows and columns of the mask, the scores there, and the ids of the classes that may win there.
+Part = tuple[slice, slice, TileScores, Sequence[int]]
 
 
 def classify(
@@ -18,11 +29,11 @@ def classify(
 ) -> np.ndarray | None:
     """Upsample logits bilinearly to the mask's size and write the best class of each pixel.
 
-    The classes are processed one by one and only the best so far is kept; ties go to the lowest
-    id. Half-pixel centres, as in ``bisenet_ros.networks.upsample``.
+    In each tile, the classes that may win there are processed one by one and only the best so far
+    is kept; ties go to the lowest id. Half-pixel centres, as in ``bisenet_ros.networks.upsample``.
 
     Args:
-        logits: (n, h, w) float32, each (h, w) contiguous; 1 ≤ n ≤ 255.
+        logits: (n, h, w) float32, each (h, w) contiguous; finite; 1 ≤ n ≤ 255.
         mask: (H, W) uint8, C-contiguous; overwritten.
         buffers: provides the working arrays.
         probability: also return the softmax probability of the chosen class.
@@ -33,76 +44,63 @@ def classify(
     Returns:
         (H, W) float32 in ``buffers``, valid until the next call; None without ``probability``.
     """
-    shape = mask.shape
-    best = buffers.scratch("best", shape, np.float32)
-    plane = buffers.scratch("plane", shape, np.float32)
-    better = buffers.scratch("better", shape, np.uint8)
-    mask.fill(0)
-    _resize(logits[0], best)
-    for index in range(1, len(logits)):
-        _resize(logits[index], plane)
-        cv2.compare(plane, best, cv2.CMP_GT, dst=better)  # 255 where greater, else 0
-        cv2.max(best, plane, dst=best)
-        # Ids ascend, so the larger of two ids is the later winner.
-        np.bitwise_and(better, np.uint8(index), out=better)
-        np.maximum(mask, better, out=mask)
-    if groups is not None:
-        cv2.LUT(mask, groups.reshape(1, 256), dst=mask)
-    if not probability:
-        return None
-    if groups is None:
-        return np.divide(1, _powers(logits, best, plane, temperature, buffers), out=best)
-    return _group_probability(logits, best, plane, mask, groups, temperature, buffers)
+    found = buffers.scratch("probability", mask.shape, np.float32) if probability else None
+    work = Work(buffers)
+    if mask.size <= LARGEST_TILE:
+        tiles = _whole(logits, mask.shape, work)
+    else:
+        tiles = _tiles(logits, mask.shape, buffers, work)
+    for rows, columns, scores, may_win in tiles:
+        scores.classify(may_win, groups, mask[rows, columns], keep_best=probability)
+        if found is not None:
+            scores.probability(groups, temperature, found[rows, columns])
+    return found
 
 
-def _powers(
-    logits: np.ndarray,
-    best: np.ndarray,
-    work: np.ndarray,
-    temperature: float,
-    buffers: Buffers,
-) -> np.ndarray:
-    """Σ exp((logit − best) / T) over all classes; ``work`` is overwritten."""
-    total = buffers.scratch("total", best.shape, np.float32)
-    total.fill(0)
-    for plane in logits:
-        _power(plane, best, temperature, work)
-        cv2.add(total, work, dst=total)
-    return total
+def _whole(logits: np.ndarray, shape: tuple[int, int], work: Work) -> Iterator[Part]:
+    """The mask as a single tile in which every class may win."""
+
+    def upsample(label: int, out: np.ndarray) -> None:
+        cv2.resize(logits[label], shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
+
+    labels = range(len(logits))
+    yield ALL, ALL, TileScores(upsample, len(labels), shape, work), labels
 
 
-def _group_probability(
-    logits: np.ndarray,
-    best: np.ndarray,
-    work: np.ndarray,
-    mask: np.ndarray,
-    groups: np.ndarray,
-    temperature: float,
-    buffers: Buffers,
-) -> np.ndarray:
-    """Softmax summed over the classes of each pixel's group; ``work`` is overwritten."""
-    total = buffers.scratch("total", best.shape, np.float32)
-    own = buffers.scratch("own", best.shape, np.float32)
-    member = buffers.scratch("member", best.shape, np.bool_)
-    total.fill(0)
-    own.fill(0)
-    for index, plane in enumerate(logits):
-        _power(plane, best, temperature, work)
-        cv2.add(total, work, dst=total)
-        np.equal(mask, groups[index], out=member)
-        cv2.add(own, work, dst=own, mask=member.view(np.uint8))
-    return np.divide(own, total, out=own)
+def _tiles(
+    logits: np.ndarray, shape: tuple[int, int], buffers: Buffers, work: Work
+) -> Iterator[Part]:
+    """The tiles of the mask, with the classes that may win there."""
+    lead = _lead(logits)
+    wide = WideRows(logits, shape, buffers)
+    for band in bands(logits.shape[1:], shape):
+        rows = wide.of(band)
+        band_lead = lead[:, band.cells].max(1)
+        height = len(band.weights)
+        for tile in band.tiles:
+            planes = rows[:, :, tile.columns]
+            upsample = partial(_upsample, band.weights, planes)
+            scores = TileScores(upsample, len(planes), (height, planes.shape[2]), work)
+            may_win = np.flatnonzero(band_lead[:, tile.cells].max(1) >= 0)
+            yield band.rows, tile.columns, scores, may_win.tolist()
 
 
-def _power(plane: np.ndarray, best: np.ndarray, temperature: float, out: np.ndarray) -> None:
-    """exp((logit − best) / T) of one class; resizing again is cheaper than storing every class."""
-    _resize(plane, out)
-    cv2.subtract(out, best, dst=out)
-    if temperature != 1:  # of the difference: 0 stays 0, whatever the rounding
-        np.multiply(out, np.float32(1 / temperature), out=out)
-    cv2.exp(out, dst=out)
+def _upsample(weights: np.ndarray, planes: np.ndarray, label: int, out: np.ndarray) -> None:
+    """A plane of (n, k, W), wide enough already, upsampled to the rows of ``weights``, (H, k)."""
+    np.matmul(weights, planes[label], out=out)
 
 
-def _resize(plane: np.ndarray, out: np.ndarray) -> None:
-    height, width = out.shape
-    cv2.resize(plane, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+def _lead(logits: np.ndarray) -> np.ndarray:
+    """(n, h, w) float32: by how much each class may beat all others, between a logit and the next.
+
+    Bilinear values lie between those of the four corners. Where this is negative, the lowest corner
+    of another class is above the highest of this one, which therefore wins nowhere between them.
+    """
+    lead = np.empty_like(logits)
+    floor = np.full(logits.shape[1:], -np.inf, np.float32)
+    lowest = np.empty_like(floor)
+    for plane, highest in zip(logits, lead, strict=True):
+        cv2.dilate(plane, CELL, dst=highest, anchor=(0, 0))
+        cv2.erode(plane, CELL, dst=lowest, anchor=(0, 0))
+        cv2.max(floor, lowest, dst=floor)
+    return np.subtract(lead, floor, out=lead)

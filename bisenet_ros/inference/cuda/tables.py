@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bisenet_ros.inference.upsampling import upsample_axis
+
 WEIGHT_BITS = 11  # OpenCV resizes bytes with weights that are multiples of 1/2048
 
 
@@ -71,7 +73,7 @@ def upsample_grid(
     source = _as_camera_size(source, turns)
     axes = []
     for length, wanted, backwards in zip(source, target, _runs_backwards(turns), strict=True):
-        indices, weights = _upsample_axis(length, wanted)
+        indices, weights = upsample_axis(length, wanted)
         axes.append((length - 1 - indices if backwards else indices, weights))
     rows, columns = axes
     return Grid(_to(rows, device), _to(columns, device))
@@ -122,18 +124,6 @@ def _resize_axis(
         indices, weights = indices[:, ::-1], weights[:, ::-1]
     padding = ((0, 0), (0, padded - target))
     return np.pad(indices, padding, "edge"), np.pad(weights.astype(np.int32), padding, "edge")
-
-
-def _upsample_axis(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    scale, half = np.float32(source) / np.float32(target), np.float32(0.5)
-    position = np.maximum(
-        scale * (np.arange(target, dtype=np.float32) + half) - half, np.float32(0)
-    )
-    # In float32 the last position may round up to the edge.
-    first = np.minimum(position.astype(np.int32), source - 1)
-    weight = position - first.astype(np.float32)
-    indices = np.stack([first, np.minimum(first + 1, source - 1)])
-    return indices, np.stack([np.float32(1) - weight, weight])
 
 
 def _to(axis: tuple[np.ndarray, np.ndarray], device: torch.device) -> Axis:

@@ -80,7 +80,8 @@ def _start_openvino(model: RunnableModel, compute: Compute, size: Size) -> Pipel
     from bisenet_ros.inference.export.graph import file_or_onnx
 
     load_openvino()  # fail before the slow export
-    return on_cpu(OpenVinoEngine(file_or_onnx(model, size), model.stride, compute), model, size)
+    content = file_or_onnx(model, size, compute.precision)
+    return on_cpu(OpenVinoEngine(content, model.stride, compute), model, size)
 
 
 def _start_onnxruntime(model: RunnableModel, compute: Compute, size: Size) -> Pipeline:

@@ -9,6 +9,7 @@ from bisenet_ros.errors import NonFiniteOutput
 from bisenet_ros.inference.cpu import fused_conv
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.input_encoding import PixelTable, fold_normalisation
+from bisenet_ros.inference.cpu.regrouping import regroup_for_amx
 from bisenet_ros.inference.device import Compute
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
@@ -37,6 +38,8 @@ class TorchEngine:
         self.compute = compute
         self.stride, self.multiple = network.stride, network.multiple
         folded = fold_normalisation(inference_graph(network), mean, std)
+        if compute.device.type == "cpu":
+            regroup_for_amx(folded, compute.precision)
         self.network: nn.Module = folded.to(compute.device, compute.dtype)
         if not all(bool(torch.isfinite(p).all()) for p in self.network.parameters()):
             raise NonFiniteOutput(

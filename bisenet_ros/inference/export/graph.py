@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bisenet_ros.inference.cpu.regrouping import regroup_for_amx
 from bisenet_ros.inference.engines.base import RunnableModel
 from bisenet_ros.inference.fusion import inference_graph
 from bisenet_ros.networks import SegmentationNetwork
@@ -117,12 +118,22 @@ def network_onnx(network: SegmentationNetwork, size: tuple[int, int], half: bool
     return _export(_Bare(network).to(dtype), example, dynamic_axes=axes)
 
 
-def file_or_onnx(model: RunnableModel, size: tuple[int, int]) -> bytes | Path:
-    """The input of a runtime: an exported model's path, or the weights as ONNX for ``size``."""
+def file_or_onnx(
+    model: RunnableModel, size: tuple[int, int], precision: str = "fp32"
+) -> bytes | Path:
+    """The input of a runtime: an exported model's path, or the weights as ONNX for ``size``.
+
+    Args:
+        model: what to run.
+        size: (height, width) of its input.
+        precision: that it will run in; the ONNX is arranged for this machine's CPU.
+    """
     if model.file is not None:
         return model.file.path
     assert model.network is not None
-    return to_onnx(ServedNetwork(model.network, model.card.mean, model.card.std), size)
+    served = ServedNetwork(model.network, model.card.mean, model.card.std)
+    regroup_for_amx(served, precision)
+    return to_onnx(served, size)
 
 
 def to_onnx(served: ServedNetwork, size: tuple[int, int]) -> bytes:

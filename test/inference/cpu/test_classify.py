@@ -1,11 +1,14 @@
 """Class-by-class argmax against argmax of the full tensor."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bisenet_ros.inference.cpu import classify as module
+from bisenet_ros.inference.cpu import tiles, wide_rows
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
 
@@ -56,6 +59,60 @@ def test_camera_sizes_and_many_classes(size, classes):
     check(logits, size)
 
 
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Masks are cut into tiles of 7 × 5 pixels, and logits are widened a few rows at a time."""
+    monkeypatch.setattr(tiles, "TILE_WIDTH", 7)
+    monkeypatch.setattr(tiles, "TILE_HEIGHT", 5)
+    monkeypatch.setattr(module, "LARGEST_TILE", 0)
+    monkeypatch.setattr(wide_rows, "WIDE_VALUES", 700)
+    tiles.bands.cache_clear()
+    yield
+    tiles.bands.cache_clear()
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    classes=st.integers(1, 7),
+    grid=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    smooth=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_any_size_in_small_tiles_equals_the_slow_version(
+    small_tiles, classes, grid, size, smooth, seed
+):
+    logits = np.random.default_rng(seed).normal(0, 3, (classes, *grid)).astype(np.float32)
+    if smooth:  # large areas of one class, so that most classes are skipped in most tiles
+        logits = cv2.blur(logits.transpose(1, 2, 0), (5, 5)).reshape(*grid, -1).transpose(2, 0, 1)
+    check(np.ascontiguousarray(logits), size, 1.7)
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (63, 5000), (520, 513)])
+@pytest.mark.parametrize("grid", [(1, 1), (3, 40), (700, 600)])
+def test_masks_of_several_tiles(size, grid):
+    """Of any proportions, also smaller than the logits."""
+    logits = np.random.default_rng(3).normal(0, 3, (3, *grid)).astype(np.float32)
+    check(logits, size)
+
+
+def test_a_class_that_is_best_only_between_logits_is_found(small_tiles):
+    logits = np.array([[[10, 0]], [[0, 10]], [[6, 6]]], np.float32)
+    mask = np.empty((10, 40), np.uint8)
+    classify(logits, mask, BUFFERS)
+    assert np.array_equal(np.unique(mask), [0, 1, 2]) and (mask[:, 20] == 2).all()
+
+
+def test_ties_between_classes_in_tiles_go_to_the_lowest_id(small_tiles):
+    logits = np.ones((5, 6, 6), np.float32)
+    logits[0] = 0
+    mask = np.full((30, 30), 77, np.uint8)
+    classify(logits, mask, BUFFERS)
+    assert (mask == 1).all()
+
+
 def test_ties_go_to_the_lowest_id():
     logits = np.ones((5, 3, 4), np.float32)
     logits[0] = 0
@@ -73,7 +130,7 @@ def test_far_apart_logits_neither_overflow_nor_vanish():
         assert (mask == 1).all() and (probability == 1).all()
 
 
-@pytest.mark.parametrize("size", [(7, 9), (23, 31)])
+@pytest.mark.parametrize("size", [(7, 9), (23, 31), (530, 540)])
 def test_groups_have_the_probability_of_their_classes_together(size):
     random = np.random.default_rng(2)
     logits = random.normal(0, 2, (5, 4, 6)).astype(np.float32)
