@@ -1,6 +1,6 @@
 """Proves or breaks the GPU path on this machine, in its own Python: `make gpu`.
 
-    python3 scripts/gpu_check.py                      # everything; about 25 minutes
+    python3 scripts/gpu_check.py                      # everything; about 27 minutes
     python3 scripts/gpu_check.py --minutes 9          # the most valuable steps that fit
     python3 scripts/gpu_check.py --step parity        # one step; --again repeats what is done
     python3 scripts/gpu_check.py --dry-run            # the same code on the CPU, under a minute
@@ -61,7 +61,8 @@ STEPS = {
     "benchmark": Step(3.0, 8.0),
     "cameras": Step(1.5, 5.0),
     "large": Step(1.5, 5.0),
-    "engines": Step(3.0, 8.0),
+    "files": Step(0.7, 3.0),
+    "engines": Step(4.0, 10.0),
     "memory": Step(2.0, 6.0),
     "throughput": Step(1.5, 5.0, TRAINING),
     "training": Step(4.0, 600.0, TRAINING, grows=True),

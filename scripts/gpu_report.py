@@ -77,9 +77,17 @@ def _cameras(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield count, f"{value:.2f} ms, {found['ratio_to_one'][count]:.2f}× one camera"
 
 
+def _files(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, row in found.get("files", {}).items():
+        yield name, _row(row)
+
+
 def _engines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, row in found.get("engines", {}).items():
-        yield name, _row(row) if "median_ms" in row else " ".join(map(str, row.values()))[:200]
+        differs = row.get("mask_differs")
+        changed = "" if differs is None else f", {100 * differs:.2f} % of the mask differs"
+        text = _row(row) + changed if "median_ms" in row else " ".join(map(str, row.values()))
+        yield name, text[:300].replace("|", "\\|")
 
 
 def _throughput(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -92,6 +100,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[tuple[str, str]]]] = {
     "benchmark": _benchmark,
     "large": _large,
     "cameras": _cameras,
+    "files": _files,
     "engines": _engines,
     "throughput": _throughput,
 }

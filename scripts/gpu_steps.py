@@ -10,11 +10,13 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ from gpu_context import Context, scratch  # noqa: E402
 from gpu_training import throughput, training  # noqa: E402
 
 from bisenet_ros.benchmark.frames import jpegs_in  # noqa: E402
-from bisenet_ros.errors import BisenetError  # noqa: E402
+from bisenet_ros.benchmark.pipelines import warm_up  # noqa: E402
+from bisenet_ros.errors import ArgumentError, BisenetError  # noqa: E402
 from bisenet_ros.inference import OutputRequest, Segmenter  # noqa: E402
+from bisenet_ros.system.optional import needed  # noqa: E402
 from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file  # noqa: E402
 
 PACKAGES = (
@@ -241,29 +245,92 @@ def large(context: Context) -> None:
         context.note(**found)
 
 
+def files(context: Context) -> None:
+    """Each shipped weights file, timed alone: which one is for this machine."""
+    rows: dict[str, Any] = {}
+    with scratch() as folder:
+        for path in sorted(share_file(SHIPPED_WEIGHTS).parent.glob("*.safetensors")):
+            alone = {"weights": path, "random": False, "usual": False, "floor": False}
+            rows[path.stem] = measured(context, folder, **alone)["rows"][-1]
+            context.note(files=rows)
+    assert rows, "there are no weights files"
+
+
 def engines(context: Context) -> None:
-    """Every engine that starts here; why the others do not."""
+    """Every engine that starts here, TensorRT also in int8; why the others do not."""
     from bisenet_ros.inference.engines import ENGINES
 
     rows: dict[str, Any] = {}
     with scratch() as folder:
-        for name, spec in ENGINES.items():
-            try:
-                fits = spec.precisions("cpu" if context.dry_run else "cuda")
-                if not fits:
-                    rows[name] = {"left_out": f"does not run on {context.device}"}
-                elif context.dry_run and name not in ("torch", "onnxruntime"):
-                    rows[name] = {"left_out": "dry run"}
-                else:
-                    found = measured(context, folder, engines=(name,), usual=False, floor=False)
-                    rows[name] = found["rows"][-1]
-            except (BisenetError, ImportError) as error:
-                rows[name] = {"left_out": str(error)}
-            except Exception as error:  # a runtime that breaks is a result, too
-                rows[name] = {"failed": f"{type(error).__name__}: {error}"[:500]}
+        for name in ENGINES:
+            rows[name] = attempt(partial(one_engine, context, folder, name))
             context.note(engines=rows)
+        rows["tensorrt int8"] = attempt(partial(in_int8, context, folder))
+        context.note(engines=rows)
     failed = [name for name, row in rows.items() if "failed" in row]
     assert not failed, f"{', '.join(failed)} broke"
+
+
+def attempt(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured, or why nothing was: a runtime that breaks is a result, too."""
+    try:
+        return measure()
+    except (BisenetError, ImportError) as error:
+        return {"left_out": str(error)}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"[:500]}
+
+
+def one_engine(context: Context, folder: Path, name: str) -> dict[str, Any]:
+    """An engine in its fastest exact precision."""
+    from bisenet_ros.inference.engines import ENGINES
+
+    if context.dry_run and name not in ("torch", "onnxruntime"):
+        return {"left_out": "dry run"}
+    if not ENGINES[name].precisions(context.device):
+        return {"left_out": f"does not run on {context.device}"}
+    found = measured(context, folder, engines=(name,), usual=False, floor=False)
+    row: dict[str, Any] = found["rows"][-1]
+    return row
+
+
+def in_int8(context: Context, folder: Path) -> dict[str, Any]:
+    """TensorRT in int8 on the shipped weights, and how much of the mask that changes.
+
+    The network quantised for it is taken from beside the weights, or made where NNCF is installed.
+    """
+    size = context.size(512, 1024)
+    weights = quantised_weights(context, size, folder)
+    plan = {"weights": weights, "random": False, "engines": ("tensorrt",), "precision": "int8"}
+    row = measured(context, folder, usual=False, floor=False, **plan)["rows"][-1]
+    images, _ = frames(context.size(720, 1280))
+    masks = []
+    for engine, precision in (("torch", "fp32"), ("tensorrt", "int8")):
+        segmenter = Segmenter(weights, context.device, precision, engine, size)
+        warm_up(segmenter, 1, lambda what: print(what, flush=True))
+        masks.append(np.stack([segmenter([image], "bgr")[0].mask for image in images]))
+    return {**row, "mask_differs": float((masks[0] != masks[1]).mean())}
+
+
+def quantised_weights(context: Context, size: tuple[int, int], folder: Path) -> Path:
+    """A copy of the shipped weights with a network quantised for ``size`` beside it."""
+    from bisenet_ros.checkpoints import load
+    from bisenet_ros.inference.export.quantised import find, padded_size, quantise
+
+    needed("tensorrt", "", "the engine tensorrt")
+    shipped = share_file(SHIPPED_WEIGHTS)
+    network, card = load(shipped)
+    try:
+        content = find(shipped, padded_size(network, size))
+    except ArgumentError:
+        if not (installed("nncf") and installed("onnx")):
+            raise
+        examples = [np.ascontiguousarray(image[..., ::-1]) for image in frames(size)[0]]
+        content = quantise(network, card, shipped, size, examples)
+    weights = folder / shipped.name
+    shutil.copyfile(shipped, weights)
+    weights.with_name(f"{shipped.stem}-int8.onnx").write_bytes(content)
+    return weights
 
 
 def memory(context: Context) -> None:
@@ -337,6 +404,7 @@ STEPS = {
         benchmark,
         cameras,
         large,
+        files,
         engines,
         memory,
         throughput,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ SCRIPT = str(ROOT / "scripts/gpu_check.py")
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import gpu_check  # noqa: E402
+import gpu_steps  # noqa: E402
 
 
 def check(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -33,6 +35,13 @@ def test_every_step_runs_and_is_written_down(tmp_path: Path):
     assert results["parity"]["result"]["images"] == "2 frames of the sample drive"
     assert results["benchmark"]["result"]["fp32"]["rows"][-1]["ratio_to_usual"] > 0
     assert set(results["cameras"]["result"]["median_ms"]) == {"1", "2"}
+    assert set(results["files"]["result"]["files"]) == {
+        path.stem for path in (ROOT / "weights").glob("*.safetensors")
+    }
+    engines = results["engines"]["result"]["engines"]
+    assert engines["torch"]["median_ms"] > 0 and engines["openvino"] == {"left_out": "dry run"}
+    if importlib.util.find_spec("tensorrt") is None:
+        assert "which is not installed" in engines["tensorrt int8"]["left_out"]
     assert results["memory"]["result"]["frames"] == 2
     training = results["training"]["result"]
     assert training["step"] == training["of"] == 2 and len(training["validations"]) == 2
@@ -78,6 +87,37 @@ def test_without_a_gpu_one_line_says_why(tmp_path: Path):
     assert done.returncode == 2 and not list(tmp_path.iterdir())
     assert done.stderr.count("\n") == 1 and "there is no usable GPU: torch" in done.stderr
     assert "--dry-run" in done.stderr
+
+
+def test_int8_takes_the_network_quantised_beside_the_weights(monkeypatch, tmp_path):
+    """With a stand-in for the file that NNCF would make, which takes it half a minute."""
+    from bisenet_ros.checkpoints import fingerprint
+    from bisenet_ros.inference.export import quantised
+
+    monkeypatch.setattr(gpu_steps, "needed", lambda *_: None)
+    made = []
+
+    def quantise(network, card, weights, size, examples):
+        made.append((fingerprint(weights), size, examples[0].shape))
+        return b"quantised"
+
+    monkeypatch.setattr(quantised, "quantise", quantise)
+    context = gpu_steps.Context(tmp_path / "result.json", 1.0, True, tmp_path, None)
+    copy = gpu_steps.quantised_weights(context, (64, 128), tmp_path)
+    assert made == [(fingerprint(copy), (64, 128), (64, 128, 3))]
+    assert [path.read_bytes() for path in tmp_path.glob("*.onnx")] == [b"quantised"]
+    monkeypatch.setattr(quantised, "find", lambda weights, size: b"found")
+    gpu_steps.quantised_weights(context, (64, 128), tmp_path)
+    assert [path.read_bytes() for path in tmp_path.glob("*.onnx")] == [b"found"] and len(made) == 1
+
+
+def test_a_runtime_that_breaks_is_a_result():
+    def missing():
+        raise ImportError("no such library")
+
+    assert gpu_steps.attempt(missing) == {"left_out": "no such library"}
+    assert gpu_steps.attempt(lambda: 1 / 0) == {"failed": "ZeroDivisionError: division by zero"}
+    assert gpu_steps.attempt(lambda: {"median_ms": 1.0}) == {"median_ms": 1.0}
 
 
 def test_what_the_gpu_cannot_do_is_said_before_anything_runs(monkeypatch, tmp_path, capsys):
