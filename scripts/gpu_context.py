@@ -1,7 +1,8 @@
-"""What each step of scripts/gpu_check.py is given."""
+"""What the steps of scripts/gpu_check.py share: what they are given, images, versions."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from bisenet_ros.benchmark.frames import jpegs_in
 from bisenet_ros.inference.gpu import too_old
+from bisenet_ros.system.share import sample_bag
 
 
 @dataclass
@@ -63,3 +69,24 @@ def scratch() -> Iterator[Path]:
     """A temporary folder."""
     with tempfile.TemporaryDirectory(prefix="gpu-steps-") as folder:
         yield Path(folder)
+
+
+def installed(name: str) -> str:
+    """A package's version; empty if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def frames(size: tuple[int, int], count: int = 8) -> tuple[list[np.ndarray], str]:
+    """Real images (H, W, 3) uint8 BGR of the sample drive, and where they come from."""
+    folder = sample_bag()
+    bags = sorted(folder.glob("*.mcap")) if folder else []
+    found = [image for path in bags for image in jpegs_in(path, count)]
+    source = "frames of the sample drive"
+    if not found:
+        source = "noise"
+        random = np.random.default_rng(0)
+        found = [random.integers(0, 256, (360, 480, 3), np.uint8) for _ in range(count)]
+    return [cv2.resize(image, size[::-1]) for image in found], source

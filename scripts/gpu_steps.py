@@ -7,34 +7,28 @@ measured; it ends with 0 if everything it asserts holds.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from gpu_context import Context, scratch  # noqa: E402
+from gpu_benchmarks import benchmark, cameras, engines, files, large  # noqa: E402
+from gpu_context import Context, frames, installed  # noqa: E402
 from gpu_training import throughput, training  # noqa: E402
 
-from bisenet_ros.benchmark.frames import jpegs_in  # noqa: E402
-from bisenet_ros.benchmark.pipelines import warm_up  # noqa: E402
-from bisenet_ros.errors import ArgumentError, BisenetError  # noqa: E402
+from bisenet_ros.errors import BisenetError  # noqa: E402
 from bisenet_ros.inference import OutputRequest, Segmenter  # noqa: E402
-from bisenet_ros.system.optional import needed  # noqa: E402
-from bisenet_ros.system.share import SHIPPED_WEIGHTS, sample_bag, share_file  # noqa: E402
+from bisenet_ros.system.share import SHIPPED_WEIGHTS, share_file  # noqa: E402
 
 PACKAGES = (
     "torch",
@@ -94,14 +88,6 @@ def environment(context: Context) -> None:
     assert context.found["finite"], "a convolution gives NaN or infinity"
 
 
-def installed(name: str) -> str:
-    """A package's version; empty if it is not installed."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 def nvidia_smi(fields: str) -> str:
     """What nvidia-smi says, or why it says nothing."""
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
@@ -131,19 +117,6 @@ def synchronise(context: Context) -> None:
     """Wait for the GPU."""
     if context.device == "cuda":
         torch.cuda.synchronize()
-
-
-def frames(size: tuple[int, int], count: int = 8) -> tuple[list[np.ndarray], str]:
-    """Real images (H, W, 3) uint8 BGR of the sample drive, and where they come from."""
-    folder = sample_bag()
-    bags = sorted(folder.glob("*.mcap")) if folder else []
-    found = [image for path in bags for image in jpegs_in(path, count)]
-    source = "frames of the sample drive"
-    if not found:
-        source = "noise"
-        random = np.random.default_rng(0)
-        found = [random.integers(0, 256, (360, 480, 3), np.uint8) for _ in range(count)]
-    return [cv2.resize(image, size[::-1]) for image in found], source
 
 
 def parity(context: Context) -> None:
@@ -192,145 +165,6 @@ def tests(context: Context) -> None:
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     context.note(summary=lines[-1], failed=failed)
     assert done.returncode == 0, f"{lines[-1]}\n" + "\n".join(lines[-60:])
-
-
-def measured(context: Context, folder: Path, **changes: Any) -> dict[str, Any]:
-    """One benchmark, as `python -m bisenet_ros benchmark` runs it."""
-    from bisenet_ros.benchmark.pipelines import random_weights
-    from bisenet_ros.benchmark.run import BenchmarkPlan, run
-
-    size = context.size(*changes.pop("size", (512, 1024)))
-    weights = random_weights(folder / "random.safetensors", size)
-    plan = {
-        "weights": weights,
-        "random": True,
-        "device": context.device,
-        "precision": "auto",
-        "engines": ("torch",),
-        "size": size,
-        "camera": context.size(*changes.pop("camera", (720, 1280))),
-        "cameras": 1,
-        "threads": torch.get_num_threads(),
-        "usual": True,
-        "pairs": context.count(40),
-        "cpu_load": 0,
-        **changes,
-    }
-    return run(BenchmarkPlan(**plan), lambda what: print(what, flush=True))
-
-
-def benchmark(context: Context) -> None:
-    """512×1024 from 720×1280 in every precision, each in turn with the usual pipeline."""
-    with scratch() as folder:
-        for precision in reversed(context.precisions):  # the fastest first
-            context.note(**{precision: measured(context, folder, precision=precision)})
-
-
-def cameras(context: Context) -> None:
-    """One, two and four cameras on one model (goal 7)."""
-    rows: dict[str, float] = {}
-    with scratch() as folder:
-        for count in (1, 2) if context.dry_run else (1, 2, 4):
-            found = measured(context, folder, cameras=count, usual=False, floor=False)
-            rows[str(count)] = found["rows"][-1]["median_ms"]
-            ratios = {n: value / rows["1"] for n, value in rows.items()}
-            context.note(median_ms=rows, ratio_to_one=ratios)
-
-
-def large(context: Context) -> None:
-    """1024×2048 from 1080×1920."""
-    with scratch() as folder:
-        pairs = context.count(20)
-        found = measured(context, folder, size=(1024, 2048), camera=(1080, 1920), pairs=pairs)
-        context.note(**found)
-
-
-def files(context: Context) -> None:
-    """Each shipped weights file, timed alone: which one is for this machine."""
-    rows: dict[str, Any] = {}
-    with scratch() as folder:
-        for path in sorted(share_file(SHIPPED_WEIGHTS).parent.glob("*.safetensors")):
-            alone = {"weights": path, "random": False, "usual": False, "floor": False}
-            rows[path.stem] = measured(context, folder, **alone)["rows"][-1]
-            context.note(files=rows)
-    assert rows, "there are no weights files"
-
-
-def engines(context: Context) -> None:
-    """Every engine that starts here, TensorRT also in int8; why the others do not."""
-    from bisenet_ros.inference.engines import ENGINES
-
-    rows: dict[str, Any] = {}
-    with scratch() as folder:
-        for name in ENGINES:
-            rows[name] = attempt(partial(one_engine, context, folder, name))
-            context.note(engines=rows)
-        rows["tensorrt int8"] = attempt(partial(in_int8, context, folder))
-        context.note(engines=rows)
-    failed = [name for name, row in rows.items() if "failed" in row]
-    assert not failed, f"{', '.join(failed)} broke"
-
-
-def attempt(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was measured, or why nothing was: a runtime that breaks is a result, too."""
-    try:
-        return measure()
-    except (BisenetError, ImportError) as error:
-        return {"left_out": str(error)}
-    except Exception as error:
-        return {"failed": f"{type(error).__name__}: {error}"[:500]}
-
-
-def one_engine(context: Context, folder: Path, name: str) -> dict[str, Any]:
-    """An engine in its fastest exact precision."""
-    from bisenet_ros.inference.engines import ENGINES
-
-    if context.dry_run and name not in ("torch", "onnxruntime"):
-        return {"left_out": "dry run"}
-    if not ENGINES[name].precisions(context.device):
-        return {"left_out": f"does not run on {context.device}"}
-    found = measured(context, folder, engines=(name,), usual=False, floor=False)
-    row: dict[str, Any] = found["rows"][-1]
-    return row
-
-
-def in_int8(context: Context, folder: Path) -> dict[str, Any]:
-    """TensorRT in int8 on the shipped weights, and how much of the mask that changes.
-
-    The network quantised for it is taken from beside the weights, or made where NNCF is installed.
-    """
-    size = context.size(512, 1024)
-    weights = quantised_weights(context, size, folder)
-    plan = {"weights": weights, "random": False, "engines": ("tensorrt",), "precision": "int8"}
-    row = measured(context, folder, usual=False, floor=False, **plan)["rows"][-1]
-    images, _ = frames(context.size(720, 1280))
-    masks = []
-    for engine, precision in (("torch", "fp32"), ("tensorrt", "int8")):
-        segmenter = Segmenter(weights, context.device, precision, engine, size)
-        warm_up(segmenter, 1, lambda what: print(what, flush=True))
-        masks.append(np.stack([segmenter([image], "bgr")[0].mask for image in images]))
-    return {**row, "mask_differs": float((masks[0] != masks[1]).mean())}
-
-
-def quantised_weights(context: Context, size: tuple[int, int], folder: Path) -> Path:
-    """A copy of the shipped weights with a network quantised for ``size`` beside it."""
-    from bisenet_ros.checkpoints import load
-    from bisenet_ros.inference.export.quantised import find, padded_size, quantise
-
-    needed("tensorrt", "", "the engine tensorrt")
-    shipped = share_file(SHIPPED_WEIGHTS)
-    network, card = load(shipped)
-    try:
-        content = find(shipped, padded_size(network, size))
-    except ArgumentError:
-        if not (installed("nncf") and installed("onnx")):
-            raise
-        examples = [np.ascontiguousarray(image[..., ::-1]) for image in frames(size)[0]]
-        content = quantise(network, card, shipped, size, examples)
-    weights = folder / shipped.name
-    shutil.copyfile(shipped, weights)
-    weights.with_name(f"{shipped.stem}-int8.onnx").write_bytes(content)
-    return weights
 
 
 def memory(context: Context) -> None:

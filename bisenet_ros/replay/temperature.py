@@ -13,6 +13,7 @@ from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.errors import ArgumentError, DataError
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
+from bisenet_ros.inference.cpu.tile_scores import Rule
 from bisenet_ros.inference.reference import Predictor
 from bisenet_ros.metrics.calibration import Calibration
 from bisenet_ros.metrics.temperature import HOTTEST, Temperature, TemperatureFit
@@ -68,9 +69,9 @@ class _Model:
     ) -> None:
         """Add a frame's pixels at a temperature."""
         mask = self._buffers.scratch("mask", truth.shape, np.uint8)
-        probability = classify(logits, mask, self._buffers, True, None, temperature)
-        assert probability is not None
-        calibration.add(truth, mask, np.rint(255 * probability).astype(np.uint8))
+        confidence = self._buffers.scratch("confidence", truth.shape, np.uint8)
+        classify(logits, mask, confidence, self._buffers, Rule(temperature=temperature))
+        calibration.add(truth, mask, confidence)
 
 
 def fit_temperature(

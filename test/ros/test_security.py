@@ -15,7 +15,7 @@ OPTIONAL = {
     "/camera/depth/image_raw": "only while somebody subscribes to the points",
     "/camera/depth/image_raw/compressedDepth": "instead of the raw topic",
     "/tf": "only where tf2_ros is installed, while somebody subscribes to the ground",
-    "/tf_static": "likewise",
+    "/tf_static": "the same",
     "/clock": "only under use_sim_time",
     "/parameter_events": "subscribed only under use_sim_time",
     "/bisenet/get_type_description": "not in Humble",

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "scripts/gpu_check.py")
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import gpu_benchmarks  # noqa: E402
 import gpu_check  # noqa: E402
-import gpu_steps  # noqa: E402
+import gpu_context  # noqa: E402
 
 
 def check(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -94,7 +95,7 @@ def test_int8_takes_the_network_quantised_beside_the_weights(monkeypatch, tmp_pa
     from bisenet_ros.checkpoints import fingerprint
     from bisenet_ros.inference.export import quantised
 
-    monkeypatch.setattr(gpu_steps, "needed", lambda *_: None)
+    monkeypatch.setattr(gpu_benchmarks, "needed", lambda *_: None)
     made = []
 
     def quantise(network, card, weights, size, examples):
@@ -102,12 +103,12 @@ def test_int8_takes_the_network_quantised_beside_the_weights(monkeypatch, tmp_pa
         return b"quantised"
 
     monkeypatch.setattr(quantised, "quantise", quantise)
-    context = gpu_steps.Context(tmp_path / "result.json", 1.0, True, tmp_path, None)
-    copy = gpu_steps.quantised_weights(context, (64, 128), tmp_path)
+    context = gpu_context.Context(tmp_path / "result.json", 1.0, True, tmp_path, None)
+    copy = gpu_benchmarks.quantised_weights(context, (64, 128), tmp_path)
     assert made == [(fingerprint(copy), (64, 128), (64, 128, 3))]
     assert [path.read_bytes() for path in tmp_path.glob("*.onnx")] == [b"quantised"]
     monkeypatch.setattr(quantised, "find", lambda weights, size: b"found")
-    gpu_steps.quantised_weights(context, (64, 128), tmp_path)
+    gpu_benchmarks.quantised_weights(context, (64, 128), tmp_path)
     assert [path.read_bytes() for path in tmp_path.glob("*.onnx")] == [b"found"] and len(made) == 1
 
 
@@ -115,9 +116,11 @@ def test_a_runtime_that_breaks_is_a_result():
     def missing():
         raise ImportError("no such library")
 
-    assert gpu_steps.attempt(missing) == {"left_out": "no such library"}
-    assert gpu_steps.attempt(lambda: 1 / 0) == {"failed": "ZeroDivisionError: division by zero"}
-    assert gpu_steps.attempt(lambda: {"median_ms": 1.0}) == {"median_ms": 1.0}
+    assert gpu_benchmarks.attempt(missing) == {"left_out": "no such library"}
+    assert gpu_benchmarks.attempt(lambda: 1 / 0) == {
+        "failed": "ZeroDivisionError: division by zero"
+    }
+    assert gpu_benchmarks.attempt(lambda: {"median_ms": 1.0}) == {"median_ms": 1.0}
 
 
 def test_what_the_gpu_cannot_do_is_said_before_anything_runs(monkeypatch, tmp_path, capsys):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from bisenet_ros.inference.cpu.buffers import Buffers
-from bisenet_ros.inference.cpu.tile_scores import TileScores, Work
+from bisenet_ros.inference.cpu.tile_scores import BEST_CLASS, Rule, TileScores, Work
 from bisenet_ros.inference.cpu.tiles import LARGEST_TILE, bands
 from bisenet_ros.inference.cpu.wide_rows import WideRows
 
@@ -22,11 +22,10 @@ Part = tuple[slice, slice, TileScores, Sequence[int]]
 def classify(
     logits: np.ndarray,
     mask: np.ndarray,
+    confidence: np.ndarray | None,
     buffers: Buffers,
-    probability: bool = False,
-    groups: np.ndarray | None = None,
-    temperature: float = 1.0,
-) -> np.ndarray | None:
+    rule: Rule = BEST_CLASS,
+) -> None:
     """Upsample logits bilinearly to the mask's size and write the best class of each pixel.
 
     In each tile, the classes that may win there are processed one by one and only the best so far
@@ -35,26 +34,19 @@ def classify(
     Args:
         logits: (n, h, w) float32, each (h, w) contiguous; finite; 1 ≤ n ≤ 255.
         mask: (H, W) uint8, C-contiguous; overwritten.
+        confidence: (H, W) uint8, overwritten with the softmax probability of what the mask says,
+            0–255, and 0 where it says unlabelled; or None.
         buffers: provides the working arrays.
-        probability: also return the softmax probability of the chosen class.
-        groups: (256,) uint8 of :meth:`.LabelMap.table`; the mask then holds the chosen class's
-            group, and its probability is the sum over the group's classes.
-        temperature: of the softmax; the mask does not depend on it.
-
-    Returns:
-        (H, W) float32 in ``buffers``, valid until the next call; None without ``probability``.
+        rule: what is written for which scores.
     """
-    found = buffers.scratch("probability", mask.shape, np.float32) if probability else None
     work = Work(buffers)
     if mask.size <= LARGEST_TILE:
         tiles = _whole(logits, mask.shape, work)
     else:
         tiles = _tiles(logits, mask.shape, buffers, work)
     for rows, columns, scores, may_win in tiles:
-        scores.classify(may_win, groups, mask[rows, columns], keep_best=probability)
-        if found is not None:
-            scores.probability(groups, temperature, found[rows, columns])
-    return found
+        part = None if confidence is None else confidence[rows, columns]
+        scores.write(may_win, rule, mask[rows, columns], part)
 
 
 def _whole(logits: np.ndarray, shape: tuple[int, int], work: Work) -> Iterator[Part]:

@@ -14,9 +14,9 @@ from bisenet_ros.errors import NonFiniteOutput
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
 from bisenet_ros.inference.cpu.overlay import blend
+from bisenet_ros.inference.cpu.tile_scores import Rule
 from bisenet_ros.inference.engines.base import Engine
 from bisenet_ros.inference.result import OutputRequest, Result, Times
-from bisenet_ros.labels import UNLABELLED
 from bisenet_ros.projection.rotation import quarter_turns
 
 # What turns an image clockwise by one, two and three quarters.
@@ -97,53 +97,23 @@ class CpuPipeline:
         self, image: np.ndarray, order: str, logits: np.ndarray, request: OutputRequest
     ) -> Result:
         shape = request.output_size(*image.shape[:2])
-        grouping, palette, groups = request.label_map, self.palette, None
+        grouping, palette = request.label_map, self.palette
+        rule = Rule(temperature=self.temperature, threshold=request.threshold)
         if grouping is not None:
-            palette, groups = grouping.labels.palette(), grouping.table()
-        probable = request.confidence or request.threshold > 0
-        mask = self.buffers.lend(shape, np.uint8)
+            palette = grouping.labels.palette()
+            rule = replace(rule, groups=grouping.table(), unlabelled=grouping.unlabelled)
         planes = logits
         if not logits.flags.c_contiguous:
             planes = self.buffers.scratch("planes", logits.shape, np.float32)
             np.copyto(planes, logits)
-        probability = classify(planes, mask, self.buffers, probable, groups, self.temperature)
-        confidence = overlay = None
-        if probability is not None:
-            unlabelled = UNLABELLED if grouping is None else grouping.unlabelled
-            self._drop_unlikely(mask, probability, request.threshold, unlabelled)
-            if request.confidence:
-                confidence = self._as_bytes(probability)
+        mask = self.buffers.lend(shape, np.uint8)
+        confidence = self.buffers.lend(shape, np.uint8) if request.confidence else None
+        classify(planes, mask, confidence, self.buffers, rule)
+        overlay = None
         if request.overlay:
             rgb = self._rgb(image, order, shape)
             overlay = blend(rgb, mask, palette, request.alpha, self.buffers)
         return Result(mask, confidence, overlay, NO_TIMES)
-
-    def _drop_unlikely(
-        self, mask: np.ndarray, probability: np.ndarray, threshold: float, unlabelled: int
-    ) -> None:
-        """Pixels below the threshold become ``unlabelled``; what has no label is sure of nothing.
-
-        Args:
-            mask: (H, W) uint8; changed.
-            probability: (H, W) float32, 0–1; changed.
-            threshold: 0–1.
-            unlabelled: id of pixels below it.
-        """
-        chosen = self.buffers.scratch("chosen", mask.shape, np.bool_)
-        if threshold > 0:
-            np.less(probability, threshold, out=chosen)
-            np.copyto(mask, unlabelled, where=chosen)
-            np.copyto(probability, 0, where=chosen)
-        np.equal(mask, UNLABELLED, out=chosen)
-        np.copyto(probability, 0, where=chosen)
-
-    def _as_bytes(self, probability: np.ndarray) -> np.ndarray:
-        """(H, W) float32, 0–1, as uint8, 0–255, rounded; ``probability`` is overwritten."""
-        np.multiply(probability, 255, out=probability)
-        np.rint(probability, out=probability)
-        confidence = self.buffers.lend(probability.shape, np.uint8)
-        np.copyto(confidence, probability, casting="unsafe")
-        return confidence
 
     def _rgb(self, image: np.ndarray, order: str, size: tuple[int, int]) -> np.ndarray:
         """The image in RGB, (*size, 3)."""

@@ -1,17 +1,40 @@
-"""The scores of a tile's classes at the camera's resolution: the best, and its probability."""
+"""The scores of a tile's classes at the camera's resolution, and what is written for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.tiles import LARGEST_TILE
+from bisenet_ros.labels import UNLABELLED
 
 # Writes the scores of the class with an id to an array (H, W) float32.
 Upsample = Callable[[int, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is written for which scores.
+
+    Attributes:
+        groups: (256,) uint8 of :meth:`.LabelMap.table`: the mask holds the best class's group,
+            whose probability is the sum over its classes. None for the classes themselves.
+        temperature: of the softmax; without a threshold, the mask does not depend on it.
+        threshold: 0–1; what is less probable becomes ``unlabelled``.
+        unlabelled: id of such pixels.
+    """
+
+    groups: np.ndarray | None = None
+    temperature: float = 1.0
+    threshold: float = 0.0
+    unlabelled: int = UNLABELLED
+
+
+BEST_CLASS = Rule()
 
 
 class Work:
@@ -56,21 +79,36 @@ class TileScores:
         self.best, self._plane, self._total, self._own = work.floats(shape)
         self.labels, self._chosen = work.bytes(shape)
 
-    def classify(
+    def write(
         self,
         may_win: Sequence[int],
-        groups: np.ndarray | None,
+        rule: Rule,
         mask: np.ndarray,
-        keep_best: bool,
+        confidence: np.ndarray | None,
     ) -> None:
-        """Write the class with the best score to ``mask``, or its group; ties go to the lowest id.
+        """Write what the rule says of the best class of each pixel; ties go to the lowest id.
 
         Args:
             may_win: ids of the classes to compare, ascending.
-            groups: (256,) uint8, or None.
+            rule: which label, and from which probability on.
             mask: (H, W) uint8; overwritten.
-            keep_best: :meth:`probability` will be called.
+            confidence: (H, W) uint8, overwritten with the label's probability, 0–255; or None.
         """
+        probable = confidence is not None or rule.threshold > 0
+        self._choose(may_win, probable)
+        if rule.groups is not None:
+            cv2.LUT(self.labels, rule.groups.reshape(1, 256), dst=self.labels)
+        if probable:
+            probability = self._probability(rule)
+            self._drop_unlikely(rule, probability)
+            if confidence is not None:
+                # Scales, rounds and casts in one pass; a probability's absolute value is itself.
+                cv2.convertScaleAbs(probability, dst=self._chosen, alpha=255)
+                np.copyto(confidence, self._chosen)
+        np.copyto(mask, self.labels)
+
+    def _choose(self, may_win: Sequence[int], keep_best: bool) -> None:
+        """The class with the best score, in ``labels``; its score, in ``best``, if it is needed."""
         first, *others = may_win
         self.labels.fill(first)
         if others or keep_best:
@@ -83,28 +121,19 @@ class TileScores:
             # Ids ascend, so the larger of two ids is the later winner.
             np.bitwise_and(better, np.uint8(label), out=better)
             np.maximum(self.labels, better, out=self.labels)
-        if groups is not None:
-            cv2.LUT(self.labels, groups.reshape(1, 256), dst=self.labels)
-        np.copyto(mask, self.labels)
 
-    def probability(self, groups: np.ndarray | None, temperature: float, out: np.ndarray) -> None:
-        """Write the softmax probability of the class or group that :meth:`classify` chose.
-
-        Args:
-            groups: as passed to :meth:`classify`.
-            temperature: of the softmax.
-            out: (H, W) float32; overwritten.
-        """
+    def _probability(self, rule: Rule) -> np.ndarray:
+        """Softmax of the class in ``labels``, or the sum over the classes of that group."""
         total, own, power = self._total, self._own, self._plane
         total.fill(0)
-        own.fill(0 if groups is not None else 1)
+        own.fill(0 if rule.groups is not None else 1)
         for label in range(self.classes):
-            self._power(label, temperature, power)
+            self._power(label, rule.temperature, power)
             cv2.add(total, power, dst=total)
-            if groups is not None:
-                np.equal(self.labels, groups[label], out=self._chosen.view(np.bool_))
+            if rule.groups is not None:
+                np.equal(self.labels, rule.groups[label], out=self._chosen.view(np.bool_))
                 cv2.add(own, power, dst=own, mask=self._chosen)
-        np.divide(own, total, out=out)
+        return np.divide(own, total, out=own)
 
     def _power(self, label: int, temperature: float, out: np.ndarray) -> None:
         """exp((score − best) / T) of one class; upsampling again is cheaper than keeping all."""
@@ -113,3 +142,13 @@ class TileScores:
         if temperature != 1:  # of the difference: 0 stays 0, whatever the rounding
             np.multiply(out, np.float32(1 / temperature), out=out)
         cv2.exp(out, dst=out)
+
+    def _drop_unlikely(self, rule: Rule, probability: np.ndarray) -> None:
+        """Pixels below the threshold become unlabelled; what has no label is sure of nothing."""
+        chosen = self._chosen.view(np.bool_)
+        if rule.threshold > 0:
+            np.less(probability, rule.threshold, out=chosen)
+            np.copyto(self.labels, rule.unlabelled, where=chosen)
+            np.copyto(probability, 0, where=chosen)
+        np.equal(self.labels, UNLABELLED, out=chosen)
+        np.copyto(probability, 0, where=chosen)

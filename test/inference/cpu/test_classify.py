@@ -11,6 +11,7 @@ from bisenet_ros.inference.cpu import classify as module
 from bisenet_ros.inference.cpu import tiles, wide_rows
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
+from bisenet_ros.inference.cpu.tile_scores import Rule
 
 BUFFERS = Buffers()
 
@@ -26,15 +27,17 @@ def slow_scores(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def check(logits: np.ndarray, size: tuple[int, int], temperature: float = 1.0) -> None:
     scores = slow_scores(logits, size)
     mask, bare = BUFFERS.lend(size, np.uint8), BUFFERS.lend(size, np.uint8)
-    classify(logits, bare, BUFFERS)
-    found = classify(logits, mask, BUFFERS, probability=True, temperature=temperature)
+    confidence = BUFFERS.lend(size, np.uint8)
+    classify(logits, bare, None, BUFFERS)
+    classify(logits, mask, confidence, BUFFERS, Rule(temperature=temperature))
     assert np.array_equal(mask, bare)
     chosen = np.take_along_axis(scores, mask[None].astype(int), 0)[0]
     best = scores.max(0)
     scale = np.abs(logits).max() + 1
     assert (best - chosen).max() <= 1e-5 * scale  # rounding of the weights between two logits
     probability = 1 / np.exp((scores - best) / temperature).sum(0)
-    assert np.abs(found - probability).max() <= 1e-4 * scale / min(1, temperature)
+    rounding = 0.5 + 255e-4 * scale / min(1, temperature)
+    assert np.abs(confidence - 255 * probability).max() <= rounding
 
 
 @settings(max_examples=200, deadline=None)
@@ -101,7 +104,7 @@ def test_masks_of_several_tiles(size, grid):
 def test_a_class_that_is_best_only_between_logits_is_found(small_tiles):
     logits = np.array([[[10, 0]], [[0, 10]], [[6, 6]]], np.float32)
     mask = np.empty((10, 40), np.uint8)
-    classify(logits, mask, BUFFERS)
+    classify(logits, mask, None, BUFFERS)
     assert np.array_equal(np.unique(mask), [0, 1, 2]) and (mask[:, 20] == 2).all()
 
 
@@ -109,7 +112,7 @@ def test_ties_between_classes_in_tiles_go_to_the_lowest_id(small_tiles):
     logits = np.ones((5, 6, 6), np.float32)
     logits[0] = 0
     mask = np.full((30, 30), 77, np.uint8)
-    classify(logits, mask, BUFFERS)
+    classify(logits, mask, None, BUFFERS)
     assert (mask == 1).all()
 
 
@@ -117,17 +120,17 @@ def test_ties_go_to_the_lowest_id():
     logits = np.ones((5, 3, 4), np.float32)
     logits[0] = 0
     mask = np.full((9, 9), 77, np.uint8)
-    classify(logits, mask, BUFFERS)
+    classify(logits, mask, None, BUFFERS)
     assert (mask == 1).all()
 
 
 def test_far_apart_logits_neither_overflow_nor_vanish():
     logits = np.zeros((3, 2, 2), np.float32)
     logits[1], logits[2] = 1e4, -1e4
-    mask = np.empty((5, 5), np.uint8)
+    mask, confidence = np.empty((2, 5, 5), np.uint8)
     for temperature in (1.0, 0.01, 100.0):
-        probability = classify(logits, mask, BUFFERS, probability=True, temperature=temperature)
-        assert (mask == 1).all() and (probability == 1).all()
+        classify(logits, mask, confidence, BUFFERS, Rule(temperature=temperature))
+        assert (mask == 1).all() and (confidence == 255).all()
 
 
 @pytest.mark.parametrize("size", [(7, 9), (23, 31), (530, 540)])
@@ -139,24 +142,45 @@ def test_groups_have_the_probability_of_their_classes_together(size):
     scores = slow_scores(logits, size)
     powers = np.exp(scores - scores.max(0))
     mask = BUFFERS.lend(size, np.uint8)
-    found = classify(logits, mask, BUFFERS, probability=True, groups=groups)
+    confidence = BUFFERS.lend(size, np.uint8)
+    classify(logits, mask, confidence, BUFFERS, Rule(groups, unlabelled=9))
     assert np.array_equal(mask, groups[scores.argmax(0)])
     own = np.where(groups[:5, None, None] == mask, powers, 0).sum(0)
-    assert np.abs(found - own / powers.sum(0)).max() < 1e-5
+    wanted = np.where(mask == 255, 0, 255 * own / powers.sum(0))  # of no class is sure of nothing
+    assert np.abs(confidence - wanted).max() < 0.501
     before = mask.copy()
-    assert classify(logits, mask, BUFFERS, groups=groups) is None
+    classify(logits, mask, None, BUFFERS, Rule(groups))
     assert np.array_equal(mask, before)
 
 
+@pytest.mark.parametrize("size", [(7, 9), (530, 540)])
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 1.0])
+def test_what_is_less_probable_than_the_threshold_is_unlabelled(size, threshold):
+    logits = np.random.default_rng(4).normal(0, 2, (5, 4, 6)).astype(np.float32)
+    scores = slow_scores(logits, size)
+    powers = np.exp((scores - scores.max(0)) / 1.5)
+    probability = 1 / powers.sum(0)
+    sure = np.abs(probability - threshold) > 1e-5  # of the rounding
+    mask, bare, confidence = (BUFFERS.lend(size, np.uint8) for _ in range(3))
+    rule = Rule(temperature=1.5, threshold=threshold, unlabelled=77)
+    classify(logits, mask, confidence, BUFFERS, rule)
+    classify(logits, bare, None, BUFFERS, rule)
+    assert np.array_equal(mask, bare)
+    kept = probability >= threshold
+    assert np.array_equal(mask[sure], np.where(kept, scores.argmax(0), 77)[sure])
+    wanted = np.where(kept, 255 * probability, 0)
+    assert np.abs(confidence - wanted)[sure].max() < 0.501
+
+
 def test_a_single_class_is_everywhere_and_sure():
-    mask = np.full((5, 6), 9, np.uint8)
-    probability = classify(np.full((1, 2, 3), -7.0, np.float32), mask, BUFFERS, probability=True)
-    assert not mask.any() and (probability == 1).all()
+    mask, confidence = np.full((2, 5, 6), 9, np.uint8)
+    classify(np.full((1, 2, 3), -7.0, np.float32), mask, confidence, BUFFERS)
+    assert not mask.any() and (confidence == 255).all()
 
 
 def test_the_last_of_255_classes_is_found():
     logits = np.zeros((255, 2, 2), np.float32)
     logits[254] = 1.0
-    mask = np.zeros((4, 4), np.uint8)
-    probability = classify(logits, mask, BUFFERS, probability=True)
-    assert (mask == 254).all() and np.allclose(probability, np.e / (np.e + 254))
+    mask, confidence = np.zeros((2, 4, 4), np.uint8)
+    classify(logits, mask, confidence, BUFFERS)
+    assert (mask == 254).all() and (confidence == round(255 * np.e / (np.e + 254))).all()
