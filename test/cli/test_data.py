@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from exports import NAMES, coco, cvat, drawn_images, folder
+from drawn import drawn_images
+from exports import NAMES, coco, cvat, folder
 from html_page import Page
 from trees import write
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,133 +15,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from drawn import Drawn, voc_colours, write_image, write_palette, write_png
+from drawn_regions import coco_region, joined, label_studio_rle, regions_in_order, rings
 from PIL import Image
 
-from bisenet_ros.datasets.synthetic_shapes import CLASSES, picture
+from bisenet_ros.datasets.synthetic_shapes import CLASSES
 
-SIZE = (48, 72)
 NAMES = tuple(CLASSES)
 COLOURS = ((0, 0, 0), *list(CLASSES.values())[1:])  # CVAT's background is black
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One image: its name, its split, RGB (H, W, 3) and ids (H, W)."""
-
-    name: str
-    split: str
-    image: np.ndarray
-    ids: np.ndarray
-
-
-def drawn_images(train: int = 4, val: int = 2, size: tuple[int, int] = SIZE) -> list[Drawn]:
-    """Shapes of five classes on a background; one lies over another in most."""
-    images = []
-    for split, count in (("train", train), ("val", val)):
-        for index in range(count):
-            part = int(split == "val")
-            image, ids = picture(size, np.random.default_rng([3, part, index]))
-            images.append(Drawn(f"{split[0]}{index}", split, image, ids))
-    return images
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-
-
-write_image = write_png  # by the suffix
-
-
-def write_palette(path: Path, ids: np.ndarray, colours: list[tuple[int, int, int]]) -> None:
-    """A PNG with a palette of as many colours as are given."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    rows = b"".join(b"\0" + row.tobytes() for row in ids.astype(np.uint8))
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", ids.shape[1], ids.shape[0], 8, 3, 0, 0, 0))
-        + chunk(b"PLTE", bytes(part for colour in colours for part in colour))
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
-def voc_colours(count: int = 256) -> list[tuple[int, int, int]]:
-    """The first colours of PASCAL VOC, as its published table begins, by its rule."""
-    table = []
-    for index in range(count):
-        bits = f"{index:024b}"[::-1]
-        table.append(
-            tuple(sum(int(bits[3 * k + c]) << (7 - k) for k in range(8)) for c in range(3))
-        )
-    return table  # type: ignore[return-value]
-
-
-# Regions as corners: traced along the pixels' edges, so that nothing is lost.
-
-
-def rings(mask: np.ndarray) -> list[list[tuple[int, int]]]:
-    """The outlines of a mask and of its holes, corners (x, y) each."""
-    padded = np.pad(mask.astype(bool), 1)
-    steps: dict[tuple[int, int], list[tuple[int, int]]] = {}
-
-    def edge(start: tuple[int, int], end: tuple[int, int]) -> None:
-        steps.setdefault(start, []).append(end)
-
-    for row, column in np.argwhere(padded).tolist():
-        x, y = column - 1, row - 1
-        if not padded[row - 1, column]:
-            edge((x, y), (x + 1, y))
-        if not padded[row, column + 1]:
-            edge((x + 1, y), (x + 1, y + 1))
-        if not padded[row + 1, column]:
-            edge((x + 1, y + 1), (x, y + 1))
-        if not padded[row, column - 1]:
-            edge((x, y + 1), (x, y))
-    found = []
-    while steps:
-        start = next(iter(steps))
-        ring, here = [start], _leave(steps, start)
-        while here != start:
-            ring.append(here)
-            here = _leave(steps, here)
-        found.append(ring)
-    return found
-
-
-def _leave(
-    steps: dict[tuple[int, int], list[tuple[int, int]]], place: tuple[int, int]
-) -> tuple[int, int]:
-    ends = steps[place]
-    end = ends.pop()
-    if not ends:
-        del steps[place]
-    return end
-
-
-def joined(parts: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """Several rings as one polygon: there and back along the same line counts twice, so not at all.
-
-    People cut holes into polygons in this way.
-    """
-    first = parts[0][0]
-    corners: list[tuple[int, int]] = []
-    for ring in parts:
-        corners += [*ring, ring[0], first]
-    return corners
-
-
-def flat(corners: list[tuple[int, int]]) -> list[float]:
-    return [float(part) for corner in corners for part in corner]
-
-
-# The formats
 
 
 def folder(root: Path, images: list[Drawn]) -> Path:
@@ -241,20 +120,6 @@ def roboflow(root: Path, images: list[Drawn]) -> Path:
     return root
 
 
-def regions_in_order(ids: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(id, mask) of what somebody draws: later regions lie over earlier ones.
-
-    All but the last reach below those that follow, as hand-drawn ones do.
-    """
-    found = []
-    below = np.zeros(ids.shape, bool)
-    for id in sorted(set(np.unique(ids).tolist()) - {0}, reverse=True):
-        mask = (ids == id) | (cv2.dilate((ids == id).astype(np.uint8), np.ones((3, 3))) & below > 0)
-        found.append((id, mask))
-        below |= ids == id
-    return found[::-1]
-
-
 def coco(root: Path, images: list[Drawn], how: str = "polygons") -> Path:
     """CVAT's COCO 1.0: categories from 1, no background; polygons or run lengths."""
     for split in ("train", "val"):
@@ -301,19 +166,6 @@ def coco(root: Path, images: list[Drawn], how: str = "polygons") -> Path:
         place.mkdir(parents=True, exist_ok=True)
         (place / f"instances_{split}.json").write_text(text)
     return root
-
-
-def coco_region(mask: np.ndarray, how: str) -> Any:
-    if how == "polygons":
-        return [flat(joined(rings(mask)))]
-    counts, value = [], False
-    run = 0
-    for pixel in mask.T.reshape(-1).tolist():
-        if pixel != value:
-            counts.append(run)
-            run, value = 0, pixel
-        run += 1
-    return {"size": list(mask.shape), "counts": [*counts, run]}
 
 
 def coco_counts(root: Path, images: list[Drawn]) -> Path:
@@ -403,27 +255,6 @@ def label_studio(root: Path, images: list[Drawn]) -> Path:
     (root / "project-1-at-2026-05-01.json").write_text(json.dumps(tasks))
     (root / "labels.txt").write_text("".join(f"{name}\n" for name in NAMES))
     return root
-
-
-def label_studio_rle(mask: np.ndarray) -> list[int]:
-    """Runs of RGBA, where only the opacity differs from black, bit by bit."""
-    values = np.repeat(mask.reshape(-1).astype(int) * 255, 4)
-    sizes = (3, 4, 8, 16)
-    bits = f"{len(values):032b}" + f"{8 - 1:05b}" + "".join(f"{size - 1:04b}" for size in sizes)
-    at = 0
-    while at < len(values):
-        end = at + 1
-        while end < len(values) and values[end] == values[at] and end - at < 1 << 16:
-            end += 1
-        which = next(i for i, size in enumerate(sizes) if end - at <= 1 << size)
-        length = end - at
-        if length == 1:  # the flag for values that are each written out
-            bits += f"0{which:02b}{0:0{sizes[which]}b}{values[at]:08b}"
-        else:
-            bits += f"1{which:02b}{length - 1:0{sizes[which]}b}{values[at]:08b}"
-        at = end
-    bits += "0" * (-len(bits) % 8)
-    return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
 
 
 def supervisely(root: Path, images: list[Drawn]) -> Path:

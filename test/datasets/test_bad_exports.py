@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exports import FORMATS, drawn_images
+from drawn import drawn_images
+from exports import FORMATS
 from trees import noise, write
 
 from bisenet_ros.cli import main

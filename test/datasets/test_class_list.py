@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from exports import voc_colours
+from drawn import voc_colours
 
 from bisenet_ros.datasets.class_list import (
     class_list,

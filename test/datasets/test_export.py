@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from exports import FORMATS, NAMES, drawn_images
+from drawn import drawn_images
+from exports import FORMATS, NAMES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trees import noise, write

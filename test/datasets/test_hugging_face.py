@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import drawn_images, image_folder, parquet
+from drawn import drawn_images
+from exports import image_folder, parquet
 
 from bisenet_ros.datasets import DatasetOptions, open_set
 from bisenet_ros.datasets.registry import open_every_split

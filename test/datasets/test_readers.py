@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import FORMATS, NAMES, drawn_images
+from drawn import drawn_images
+from exports import FORMATS, NAMES
 
 from bisenet_ros.datasets import DATASETS, check, open_set
 from bisenet_ros.datasets.recognition import recognise

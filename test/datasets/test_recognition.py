@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import coco, cvat, drawn_images, folder, labelme
+from drawn import drawn_images
+from exports import coco, cvat, folder, labelme
 from trees import cityscapes, coco_stuff, noise, write
 
 from bisenet_ros.datasets import DATASETS, open_set

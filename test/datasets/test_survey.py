@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from exports import FORMATS, NAMES, Drawn, drawn_images, folder
+from drawn import Drawn, drawn_images
+from exports import FORMATS, NAMES, folder
 from trees import write, write_sideways
 
 from bisenet_ros.datasets.near_duplicates import Fingerprint, fingerprint, shared_between

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from exports import FORMATS, NAMES, drawn_images
+from drawn import drawn_images
+from exports import FORMATS, NAMES
 
 from bisenet_ros.datasets.checking import check
 from bisenet_ros.training.export_weights import card_of

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from exports import drawn_images, folder, voc
+from drawn import drawn_images
+from exports import folder, voc
 from trees import noise, write
 
 from bisenet_ros.datasets import DatasetOptions, archive, open_set
