@@ -37,24 +37,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, model: bytes | Path, stride: int, compute: Compute) -> None:
         self.compute, self.stride = compute, stride
-        runtime = load_onnxruntime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that spin between frames starve the robot's other processes.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = runtime.InferenceSession(
-                model if isinstance(model, bytes) else str(model),
-                options,
-                providers=providers(compute, runtime.get_available_providers()),
-            )
-        except ArgumentError:
-            raise
-        except Exception as error:  # its errors share no other base class
-            what = "the network" if isinstance(model, bytes) else model
-            reason = " ".join(str(error).split())
-            raise WeightsError(f"ONNX Runtime cannot run {what}: {reason}") from error
+        self._session = open_session(model, compute)
         log.info("onnxruntime uses %s", ", ".join(self._session.get_providers()))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -69,6 +52,37 @@ class OnnxRuntimeEngine:
         """Logits of images of ``size``, which must be the size the model was exported for."""
         logits = [self._session.run(None, {INPUT: image[None]})[0] for image in x.numpy()]
         return torch.from_numpy(np.concatenate(logits))
+
+
+def open_session(model: bytes | Path, compute: Compute) -> Any:
+    """A session of ONNX Runtime with torch's number of threads.
+
+    Args:
+        model: the content of an ONNX file, or its path.
+        compute: device and precision.
+
+    Raises:
+        ArgumentError: ONNX Runtime is not installed, or its build does not support ``compute``.
+        WeightsError: ONNX Runtime cannot read or run the file.
+    """
+    runtime = load_onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that spin between frames starve the robot's other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=providers(compute, runtime.get_available_providers()),
+        )
+    except ArgumentError:
+        raise
+    except Exception as error:  # its errors share no other base class
+        what = "the network" if isinstance(model, bytes) else model
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"ONNX Runtime cannot run {what}: {reason}") from error
 
 
 def providers(compute: Compute, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:

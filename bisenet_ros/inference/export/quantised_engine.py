@@ -11,7 +11,7 @@ from torch import Tensor
 from bisenet_ros.checkpoints import ModelCard
 from bisenet_ros.inference.cpu.pipeline import CpuPipeline
 from bisenet_ros.inference.device import Compute
-from bisenet_ros.inference.engines.onnx_runtime import CPU, load_onnxruntime
+from bisenet_ros.inference.engines.onnx_runtime import open_session
 from bisenet_ros.inference.export.graph import INPUT, ServedNetwork
 from bisenet_ros.inference.result import OutputRequest
 from bisenet_ros.networks import SegmentationNetwork
@@ -31,10 +31,7 @@ class QuantisedEngine:
     def __init__(self, content: bytes, network: SegmentationNetwork, card: ModelCard) -> None:
         self.compute, self.stride = Compute(torch.device("cpu"), "int8"), network.stride
         self._served = ServedNetwork(network, card.mean, card.std)
-        options = load_onnxruntime().SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        self._session = load_onnxruntime().InferenceSession(content, options, providers=[CPU])
+        self._session = open_session(content, self.compute)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, n, h, w) float32 of images (N, H, W, 3) uint8 RGB."""
