@@ -22,6 +22,7 @@ COMMANDS = {
     "frontier": "Time and score models beside the shipped weights: accuracy against milliseconds.",
     "export": "Export the network as ONNX or OpenVINO IR, which the node also takes as weights.",
     "convert": "Make a weights file from another project's checkpoint.",
+    "average": "Average weights that were trained on from the same start, tensor by tensor.",
     "networks": "List the networks: parameters, multiply-adds, strides, options, time.",
     "selftest": "Train, convert, export and run every network on this machine, and compare.",
     "data": "Say what a folder or zip of labelled images is, check it, show it, convert it.",
