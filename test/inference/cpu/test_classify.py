@@ -11,7 +11,7 @@ from bisenet_ros.inference.cpu import classify as module
 from bisenet_ros.inference.cpu import tiles, wide_rows
 from bisenet_ros.inference.cpu.buffers import Buffers
 from bisenet_ros.inference.cpu.classify import classify
-from bisenet_ros.inference.cpu.tile_scores import Rule
+from bisenet_ros.inference.cpu.tile_scores import Rule, Work
 
 BUFFERS = Buffers()
 
@@ -106,6 +106,29 @@ def test_a_class_that_is_best_only_between_logits_is_found(small_tiles):
     mask = np.empty((10, 40), np.uint8)
     classify(logits, mask, None, BUFFERS)
     assert np.array_equal(np.unique(mask), [0, 1, 2]) and (mask[:, 20] == 2).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (6, 1), (7, 9)])
+def test_the_lead_of_a_class_in_a_cell_is_over_the_best_lowest_corner(size):
+    logits = np.random.default_rng(5).normal(0, 1, (4, *size)).astype(np.float32)
+    before = logits.copy()
+    found = module._lead(logits)
+    for row in range(size[0]):
+        for column in range(size[1]):
+            corners = logits[:, row : row + 2, column : column + 2].reshape(4, -1)
+            assert np.array_equal(found[:, row, column], corners.max(1) - corners.min(1).max())
+    assert np.array_equal(logits, before)
+
+
+def test_classes_that_cannot_win_in_a_tile_are_not_compared(small_tiles):
+    """On the left class 1 is far above all, on the right class 2."""
+    logits = np.zeros((3, 20, 40), np.float32)
+    logits[0], logits[1, :, :20], logits[2, :, 20:] = -1, 5, 5
+    work = Work(BUFFERS)
+    parts = list(module._tiles(logits, (40, 80), BUFFERS, work))
+    assert {tuple(may_win) for *_, may_win in parts} == {(1,), (1, 2), (2,)}
+    both = {part[1].start for part in parts if part[3] == [1, 2]}
+    assert both == {35}  # the tile of columns 35 to 41; the change is at 40
 
 
 def test_ties_between_classes_in_tiles_go_to_the_lowest_id(small_tiles):
