@@ -9,8 +9,9 @@ Source: arXiv 2203.05482 and 2109.01903.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,8 +20,9 @@ from bisenet_ros.checkpoints.files import load
 from bisenet_ros.errors import ArgumentError, WeightsError
 from bisenet_ros.networks import SegmentationNetwork
 
-# What must be the same in all cards.
-COMMON = ("architecture", "options", "labels", "mean", "std", "resolution", "groups")
+# What must be the same in all cards, beside the classes and the network's configuration.
+COMMON = ("architecture", "mean", "std", "resolution", "groups")
+Loaded = tuple[SegmentationNetwork, ModelCard]
 
 
 def average(
@@ -44,8 +46,8 @@ def average(
     portions = _portions(paths, shares)
     loaded = [load(path) for path in paths]
     cards = [card for _, card in loaded]
-    for path, card in zip(paths[1:], cards[1:], strict=True):
-        _check_alike(paths[0], cards[0], path, card)
+    for path, other in zip(paths[1:], loaded[1:], strict=True):
+        _check_alike(paths[0], loaded[0], path, other)
     network = loaded[0][0]
     states = [other.state_dict() for other, _ in loaded]
     mean = {
@@ -79,19 +81,23 @@ def _portions(paths: Sequence[Path], shares: Sequence[float]) -> list[float]:
     return [share / sum(given) for share in given]
 
 
-def _check_alike(first: Path, expected: ModelCard, path: Path, found: ModelCard) -> None:
-    for field in COMMON:
-        if getattr(found, field) != getattr(expected, field):
+def _check_alike(first: Path, expected: Loaded, path: Path, found: Loaded) -> None:
+    for field, wanted in _facts(expected).items():
+        other = _facts(found)[field]
+        if other != wanted:
             raise WeightsError(
-                f"{path} cannot be averaged with {first}: its {field} differs "
-                f"({_shown(found, field)} instead of {_shown(expected, field)}); expected weights "
-                "of one network and the same classes, trained on from the same start"
+                f"{path} cannot be averaged with {first}: its {field} differs ({other} instead of "
+                f"{wanted}); expected weights of one network and the same classes, trained on from "
+                "the same start"
             )
 
 
-def _shown(card: ModelCard, field: str) -> str:
-    value = card.labels.names if field == "labels" else getattr(card, field)
-    return str(value)
+def _facts(loaded: Loaded) -> dict[str, Any]:
+    """What must be the same; the cards of older files leave out options at their default."""
+    network, card = loaded
+    facts = {field: getattr(card, field) for field in COMMON}
+    facts["labels"] = card.labels.names
+    return {**facts, "options": asdict(network.config)}
 
 
 def _mean(tensors: Sequence[torch.Tensor], portions: Sequence[float]) -> torch.Tensor:
