@@ -19,8 +19,9 @@ WITH_ENVIRONMENT := $(BIN)/python -c 'import os, sys; \
 	from bisenet_ros.system.environment import process_environment; \
 	os.execvpe(sys.argv[1], sys.argv[1:], process_environment())'
 
-# Two parallel runs: the node tests mostly wait for each other, the rest computes.
-NODES := test/ros test/cli
+# Two parallel runs of about the same length: the node tests mostly wait for each other, and the scripts for
+# the processes they start; the rest computes.
+NODES := test/ros test/cli test/scripts
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
