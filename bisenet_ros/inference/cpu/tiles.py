@@ -13,6 +13,9 @@ from bisenet_ros.inference.upsampling import upsample_axis
 TILE_HEIGHT, TILE_WIDTH = 64, 512
 # A mask of so many pixels is a single tile: cutting it costs more than the cache saves.
 LARGEST_TILE = 1 << 18
+# Multiplications in a matrix product that NumPy's library computes in the calling thread. For more
+# it wakes threads of its own, which then wait for cores that others use.
+LARGEST_PRODUCT = 1 << 20
 MAX_SIZES = 16  # sizes whose tiles are kept; cameras that change size add new ones
 
 
@@ -57,7 +60,7 @@ def bands(source: tuple[int, int], target: tuple[int, int]) -> tuple[Band, ...]:
         Tile(columns, _cells(_between(beside, columns))) for columns in _cut(target[1], TILE_WIDTH)
     )
     found = []
-    for rows in _cut(target[0], TILE_HEIGHT):
+    for rows in _cut(target[0], _height(source[0], target[0])):
         source_rows = _between(below, rows)
         matrix = _matrix(below[:, rows] - source_rows.start, weights[:, rows])
         found.append(Band(rows, source_rows, _cells(source_rows), matrix, tiles))
@@ -67,6 +70,14 @@ def bands(source: tuple[int, int], target: tuple[int, int]) -> tuple[Band, ...]:
 def deepest(source: tuple[int, int], target: tuple[int, int]) -> int:
     """The most rows of logits that a band of :func:`bands` lies between."""
     return max(band.weights.shape[1] for band in bands(source, target))
+
+
+def _height(source: int, target: int) -> int:
+    """Rows of a band: fewer where they lie between many rows of logits."""
+    height = TILE_HEIGHT
+    while height > 1 and height * (height * source // target + 3) * TILE_WIDTH > LARGEST_PRODUCT:
+        height //= 2
+    return height
 
 
 def _cut(length: int, part: int) -> list[slice]:

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bisenet_ros.inference.cpu.buffers import Buffers
-from bisenet_ros.inference.cpu.tiles import TILE_HEIGHT, TILE_WIDTH, bands, deepest
+from bisenet_ros.inference.cpu.tiles import (
+    LARGEST_PRODUCT,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    bands,
+    deepest,
+)
 from bisenet_ros.inference.cpu.wide_rows import WIDE_VALUES, WideRows
 from bisenet_ros.inference.upsampling import upsample_axis
 
@@ -39,6 +45,19 @@ def test_weights_are_those_of_the_two_logits_a_row_lies_between(source, target):
         assert np.array_equal(band.weights, wanted[:, band.source_rows])
         assert np.allclose(band.weights.sum(1), 1)
         assert band.weights.dtype == np.float32 and not band.weights.flags.writeable
+
+
+@settings(max_examples=100, deadline=None)
+@given(source=st.integers(1, 5000), target=lengths)
+def test_products_are_computed_in_the_calling_thread(source, target):
+    plan = bands((source, 3), (target, 3))
+    heights = {len(band.weights) for band in plan[:-1]}
+    assert len(heights) <= 1  # all but the last are of one height
+    for band in plan:
+        product = band.weights.size * TILE_WIDTH
+        assert product <= LARGEST_PRODUCT or len(band.weights) == 1
+    if 4 * source <= target:
+        assert heights <= {TILE_HEIGHT}
 
 
 @settings(max_examples=100, deadline=None)
