@@ -44,6 +44,13 @@ def measured(context: Context, folder: Path, **changes: Any) -> dict[str, Any]:
     return run(BenchmarkPlan(**plan), lambda what: print(what, flush=True))
 
 
+def measured_alone(context: Context, folder: Path, **changes: Any) -> dict[str, Any]:
+    """The row of one engine that is not compared with anything."""
+    found = measured(context, folder, usual=False, floor=False, **changes)
+    row: dict[str, Any] = found["rows"][-1]
+    return row
+
+
 def benchmark(context: Context) -> None:
     """512×1024 from 720×1280 in every precision, each in turn with the usual pipeline."""
     with scratch() as folder:
@@ -56,8 +63,7 @@ def cameras(context: Context) -> None:
     rows: dict[str, float] = {}
     with scratch() as folder:
         for count in (1, 2) if context.dry_run else (1, 2, 4):
-            found = measured(context, folder, cameras=count, usual=False, floor=False)
-            rows[str(count)] = found["rows"][-1]["median_ms"]
+            rows[str(count)] = measured_alone(context, folder, cameras=count)["median_ms"]
             ratios = {n: value / rows["1"] for n, value in rows.items()}
             context.note(median_ms=rows, ratio_to_one=ratios)
 
@@ -75,8 +81,7 @@ def files(context: Context) -> None:
     rows: dict[str, Any] = {}
     with scratch() as folder:
         for path in sorted(share_file(SHIPPED_WEIGHTS).parent.glob("*.safetensors")):
-            alone = {"weights": path, "random": False, "usual": False, "floor": False}
-            rows[path.stem] = measured(context, folder, **alone)["rows"][-1]
+            rows[path.stem] = measured_alone(context, folder, weights=path, random=False)
             context.note(files=rows)
     assert rows, "there are no weights files"
 
@@ -114,9 +119,7 @@ def one_engine(context: Context, folder: Path, name: str) -> dict[str, Any]:
         return {"left_out": "dry run"}
     if not ENGINES[name].precisions(context.device):
         return {"left_out": f"does not run on {context.device}"}
-    found = measured(context, folder, engines=(name,), usual=False, floor=False)
-    row: dict[str, Any] = found["rows"][-1]
-    return row
+    return measured_alone(context, folder, engines=(name,))
 
 
 def in_int8(context: Context, folder: Path) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def in_int8(context: Context, folder: Path) -> dict[str, Any]:
     size = context.size(512, 1024)
     weights = quantised_weights(context, size, folder)
     plan = {"weights": weights, "random": False, "engines": ("tensorrt",), "precision": "int8"}
-    row = measured(context, folder, usual=False, floor=False, **plan)["rows"][-1]
+    row = measured_alone(context, folder, **plan)
     images, _ = frames(context.size(720, 1280))
     masks = []
     for engine, precision in (("torch", "fp32"), ("tensorrt", "int8")):

@@ -63,7 +63,7 @@ def average(
         started_from=", ".join(path.name for path in paths),
         temperature=1.0,
     )
-    return network.eval(), card
+    return network, card
 
 
 def _portions(paths: Sequence[Path], shares: Sequence[float]) -> list[float]:

@@ -26,13 +26,9 @@ def average(
     from bisenet_ros.checkpoints import save
     from bisenet_ros.checkpoints.averaging import average as average_weights
     from bisenet_ros.cli.terminal import command_line
-    from bisenet_ros.system.atomic_files import check_writable
+    from bisenet_ros.system.atomic_files import check_new_file
 
-    if out.suffix.lower() != SUFFIX:
-        raise ArgumentError(f"--out {out} has the wrong suffix; expected {SUFFIX}")
-    if out.exists():
-        raise ArgumentError(f"--out {out} exists; pass the path of a new file")
-    check_writable(out, "--out")
+    check_new_file(out, SUFFIX, "--out")
     network, card = average_weights(weights, _numbers(shares), command_line(context))
     typer.echo(
         f"{save(out, network, card)}: the average of {len(weights)} files; score it with "

@@ -48,13 +48,9 @@ class TemperatureOptions:
         """
         from bisenet_ros.checkpoints import read_card
         from bisenet_ros.inference.export.reader import is_exported
-        from bisenet_ros.system.atomic_files import check_writable
+        from bisenet_ros.system.atomic_files import check_new_file
 
-        if self.target.suffix.lower() != SUFFIX:
-            raise ArgumentError(f"{OPTION} {self.target} has the wrong suffix; expected {SUFFIX}")
-        if self.target.exists():
-            raise ArgumentError(f"{OPTION} {self.target} exists; pass the path of a new file")
-        check_writable(self.target, OPTION)
+        check_new_file(self.target, SUFFIX, OPTION)
         if is_exported(self.weights):
             raise ArgumentError(
                 f"{self.weights} is an exported model; fit the {SUFFIX} file it was made of, and "

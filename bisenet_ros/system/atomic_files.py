@@ -83,6 +83,21 @@ def staged(out: Path, what: str) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def check_new_file(path: Path, suffix: str, what: str) -> None:
+    """Raise :class:`ArgumentError` unless ``path`` ends in ``suffix``, is new and can be written.
+
+    Args:
+        path: of a file to be written later.
+        suffix: in lower case, with the dot.
+        what: the option that named it.
+    """
+    if path.suffix.lower() != suffix:
+        raise ArgumentError(f"{what} {path} has the wrong suffix; expected {suffix}")
+    if path.exists():
+        raise ArgumentError(f"{what} {path} exists; pass the path of a new file")
+    check_writable(path, what)
+
+
 def _nearest_folder(path: Path) -> Path:
     """The path itself if it exists, else its closest existing parent."""
     path = path.absolute()

@@ -143,7 +143,7 @@ class Journal(Callback):
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a ``metrics.csv``; none if there is no such file."""
+    """The lines of a ``metrics.csv``; empty if the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:

@@ -1,4 +1,4 @@
-"""Depthwise convolutions that expand, in the form that CPUs with AMX run fastest."""
+"""Depthwise convolutions with a channel multiplier, in the form that CPUs with AMX run fastest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GROUP = 8  # channels: of 8, 16 and 32, none was faster, and 8 adds the fewest z
 
 
 def regroup_for_amx(network: nn.Module, precision: str) -> None:
-    """Merge the groups of depthwise convolutions that expand, if that is faster on this CPU.
+    """Merge the groups of depthwise convolutions with a channel multiplier, if AMX is there.
 
     BiSeNetV2's gather-and-expansion layers compute six outputs from each channel alone. That is a
     grouped convolution with a single input per group, for which oneDNN has a slow kernel only.

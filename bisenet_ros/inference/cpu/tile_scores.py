@@ -75,9 +75,9 @@ class TileScores:
     def __init__(
         self, upsample: Upsample, classes: int, shape: tuple[int, int], work: Work
     ) -> None:
-        self.upsample, self.classes = upsample, classes
-        self.best, self._plane, self._total, self._own = work.floats(shape)
-        self.labels, self._chosen = work.bytes(shape)
+        self._upsample, self._classes = upsample, classes
+        self._best, self._plane, self._total, self._own = work.floats(shape)
+        self._labels, self._chosen = work.bytes(shape)
 
     def write(
         self,
@@ -97,7 +97,7 @@ class TileScores:
         probable = confidence is not None or rule.threshold > 0
         self._choose(may_win, probable)
         if rule.groups is not None:
-            cv2.LUT(self.labels, rule.groups.reshape(1, 256), dst=self.labels)
+            cv2.LUT(self._labels, rule.groups.reshape(1, 256), dst=self._labels)
         if probable:
             probability = self._probability(rule)
             self._drop_unlikely(rule, probability)
@@ -105,40 +105,40 @@ class TileScores:
                 # Scales, rounds and casts in one pass; a probability's absolute value is itself.
                 cv2.convertScaleAbs(probability, dst=self._chosen, alpha=255)
                 np.copyto(confidence, self._chosen)
-        np.copyto(mask, self.labels)
+        np.copyto(mask, self._labels)
 
     def _choose(self, may_win: Sequence[int], keep_best: bool) -> None:
-        """The class with the best score, in ``labels``; its score, in ``best``, if it is needed."""
+        """The class with the best score, in ``_labels``; its score, in ``_best``, if needed."""
         first, *others = may_win
-        self.labels.fill(first)
+        self._labels.fill(first)
         if others or keep_best:
-            self.upsample(first, self.best)
+            self._upsample(first, self._best)
         plane, better = self._plane, self._chosen
         for label in others:
-            self.upsample(label, plane)
-            cv2.compare(plane, self.best, cv2.CMP_GT, dst=better)  # 255 where greater, else 0
-            cv2.max(self.best, plane, dst=self.best)
+            self._upsample(label, plane)
+            cv2.compare(plane, self._best, cv2.CMP_GT, dst=better)  # 255 where greater, else 0
+            cv2.max(self._best, plane, dst=self._best)
             # Ids ascend, so the larger of two ids is the later winner.
             np.bitwise_and(better, np.uint8(label), out=better)
-            np.maximum(self.labels, better, out=self.labels)
+            np.maximum(self._labels, better, out=self._labels)
 
     def _probability(self, rule: Rule) -> np.ndarray:
-        """Softmax of the class in ``labels``, or the sum over the classes of that group."""
+        """Softmax of the class in ``_labels``, or the sum over the classes of that group."""
         total, own, power = self._total, self._own, self._plane
         total.fill(0)
         own.fill(0 if rule.groups is not None else 1)
-        for label in range(self.classes):
+        for label in range(self._classes):
             self._power(label, rule.temperature, power)
             cv2.add(total, power, dst=total)
             if rule.groups is not None:
-                np.equal(self.labels, rule.groups[label], out=self._chosen.view(np.bool_))
+                np.equal(self._labels, rule.groups[label], out=self._chosen.view(np.bool_))
                 cv2.add(own, power, dst=own, mask=self._chosen)
         return np.divide(own, total, out=own)
 
     def _power(self, label: int, temperature: float, out: np.ndarray) -> None:
         """exp((score − best) / T) of one class; upsampling again is cheaper than keeping all."""
-        self.upsample(label, out)
-        cv2.subtract(out, self.best, dst=out)
+        self._upsample(label, out)
+        cv2.subtract(out, self._best, dst=out)
         if temperature != 1:  # of the difference: 0 stays 0, whatever the rounding
             np.multiply(out, np.float32(1 / temperature), out=out)
         cv2.exp(out, dst=out)
@@ -148,7 +148,7 @@ class TileScores:
         chosen = self._chosen.view(np.bool_)
         if rule.threshold > 0:
             np.less(probability, rule.threshold, out=chosen)
-            np.copyto(self.labels, rule.unlabelled, where=chosen)
+            np.copyto(self._labels, rule.unlabelled, where=chosen)
             np.copyto(probability, 0, where=chosen)
-        np.equal(self.labels, UNLABELLED, out=chosen)
+        np.equal(self._labels, UNLABELLED, out=chosen)
         np.copyto(probability, 0, where=chosen)
